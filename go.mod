@@ -1,0 +1,3 @@
+module graid
+
+go 1.26
