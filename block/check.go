@@ -17,8 +17,8 @@ func (i *Info) Check(r Request) error {
 	switch {
 	case r.Op > WriteZeroes:
 		return fmt.Errorf("%w: unknown operation %d", ErrInvalid, r.Op)
-	case r.Off < 0 || r.Len < 0 || r.Off > i.Size || r.Len > i.Size-r.Off:
-		return fmt.Errorf("%w: [%d,+%d) is outside the device of %d bytes", ErrRange, r.Off, r.Len, i.Size)
+	case !i.within(r.Off, r.Len):
+		return i.CheckRange(r.Off, r.Len)
 	case r.Op.Mutates() && !i.Writable:
 		return ErrReadOnly
 	case i.Block > 1 && (r.Off|r.Len)&(i.Block-1) != 0:
@@ -35,6 +35,18 @@ func (i *Info) Check(r Request) error {
 		return fmt.Errorf("%w: %s takes no buffer", ErrInvalid, r.Op)
 	}
 	return nil
+}
+
+// CheckRange refuses a range that is not inside the device, whatever its alignment.
+func (i *Info) CheckRange(off, n int64) error {
+	if !i.within(off, n) {
+		return fmt.Errorf("%w: [%d,+%d) is outside the device of %d bytes", ErrRange, off, n, i.Size)
+	}
+	return nil
+}
+
+func (i *Info) within(off, n int64) bool {
+	return off >= 0 && n >= 0 && off <= i.Size && n <= i.Size-off
 }
 
 // Aligned says whether b starts at a multiple of align bytes in memory. An empty b always does.

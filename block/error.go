@@ -80,3 +80,13 @@ func is(err error, targets ...error) bool {
 	}
 	return false
 }
+
+// Blame is err as an Error of the device of that name, without the request's memory, which is nobody's to keep. No error
+// stays none.
+func Blame(dev string, r Request, err error) error {
+	if err == nil {
+		return nil
+	}
+	r.Buf = nil
+	return &Error{Dev: dev, Req: r, Err: err}
+}
