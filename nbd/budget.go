@@ -1,0 +1,77 @@
+package nbd
+
+import (
+	"sync"
+
+	"graid/sched"
+)
+
+// budget counts what one connection has in flight: requests at work and replies that wait for the socket. Only the
+// reader takes, so only the reader waits: a connection over its budget is not read from, and its client feels that.
+type budget struct {
+	requests int
+	bytes    int64
+	quiet    func() // called when nothing is in flight any more
+
+	mu      sync.Mutex // guards what follows; never held across a wait
+	taken   int
+	held    int64
+	waiting bool
+	room    sched.Event
+}
+
+// has says whether a request of n bytes fits. One always does, whatever its size.
+func (b *budget) has(n int64) bool {
+	return b.taken <= 0 || (b.taken < b.requests && b.held+n <= b.bytes)
+}
+
+// take makes room for a request of n bytes, waiting for others to end if need be; before it waits it calls first.
+func (b *budget) take(n int64, first func()) {
+	b.mu.Lock()
+	for !b.has(n) {
+		if first != nil {
+			b.mu.Unlock()
+			first()
+			first = nil
+			b.mu.Lock()
+			continue
+		}
+		b.waiting = true
+		b.mu.Unlock()
+		b.room.Wait()
+		b.mu.Lock()
+	}
+	b.taken++
+	b.held += n
+	b.mu.Unlock()
+}
+
+// owe takes room for what is in flight already. The reader pays by waiting the next time it takes.
+func (b *budget) owe(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.taken++
+	b.held += n
+}
+
+func (b *budget) give(n int64) {
+	b.mu.Lock()
+	b.taken--
+	b.held -= n
+	quiet := b.taken == 0
+	if b.waiting {
+		b.waiting = false
+		b.room.Set()
+	}
+	b.mu.Unlock()
+	if quiet {
+		b.quiet()
+	}
+}
+
+// idle says whether nothing is in flight.
+func (b *budget) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.taken == 0
+}

@@ -1,0 +1,139 @@
+package nbd
+
+import (
+	"fmt"
+
+	"graid/block"
+)
+
+// serve reads requests until the connection ends, and returns why.
+func (c *conn) serve() error {
+	r := rules{
+		size:       c.vol.size,
+		payload:    c.lim.Payload,
+		readOnly:   c.vol.ReadOnly,
+		structured: c.structured,
+		allocation: c.allocation,
+	}
+	for {
+		if err := c.fill(requestLen); err != nil {
+			return err
+		}
+		q, ok := decodeRequest(c.in.next(requestLen))
+		if !ok {
+			return fmt.Errorf("%w: request magic", errProtocol)
+		}
+		f := r.check(q)
+		if f.errno == 0 && c.draining.Load() && q.cmd != cmdDisconnect {
+			f = shuttingDown
+		}
+		var err error
+		switch {
+		case f.errno != 0:
+			err = c.deny(q, f)
+		case q.cmd == cmdDisconnect:
+			return errDisconnect
+		case q.len == 0 && q.cmd != cmdFlush, q.cmd == cmdCache:
+			c.tell(q, fault{}) // nothing to do; CACHE is a hint that there is no cache here for
+		case q.cmd == cmdRead:
+			c.read(q)
+		case q.cmd == cmdWrite:
+			err = c.write(q)
+		default:
+			c.hand(q, statusLen(q))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// deny refuses q and reads past its payload, so that the connection stays in step.
+func (c *conn) deny(q request, f fault) error {
+	if q.cmd == cmdWrite && q.len > 0 {
+		if q.len > max(c.lim.Skip, c.lim.Payload) {
+			return fmt.Errorf("%w: write of %d bytes", errProtocol, q.len)
+		}
+		if err := c.skip(int64(q.len)); err != nil {
+			return err
+		}
+	}
+	c.tell(q, f)
+	return nil
+}
+
+// tell replies without content, in the batch.
+func (c *conn) tell(q request, f fault) {
+	c.out += c.putReply(c.room(replyLen), q, f)
+}
+
+// read answers in the batch what an Inline device has at hand; the rest goes through a slot.
+func (c *conn) read(q request) {
+	c.in.lean = false
+	n, head := int(q.len), c.dataHead()
+	inline := c.vol.info.Inline
+	if !inline || n >= batchLen/2 || c.vol.info.Align > 1 {
+		if s := c.slot(q, n); inline {
+			c.work(s)
+		} else {
+			c.workers.do(s)
+		}
+		return
+	}
+	if n >= holeBytes && c.isHole(q) {
+		c.out += c.putHole(c.room(replyLen), q)
+		return
+	}
+	b := c.room(head + n)
+	err := c.vol.dev.Do(c.ctx, block.Request{Op: block.Read, Off: int64(q.off), Len: int64(n), Buf: b[head:]})
+	if err != nil {
+		c.tell(q, faultOf(q, err))
+		return
+	}
+	c.putData(b, q)
+	c.out += len(b)
+}
+
+// write stores a payload from where it was received if the device is Inline, and hands it to a worker otherwise.
+func (c *conn) write(q request) error {
+	n := int(q.len)
+	c.in.lean = n >= largeBytes
+	if !c.in.lean {
+		if err := c.fill(n); err != nil {
+			return err
+		}
+	}
+	inline := c.vol.info.Inline && q.flags&cmdFUA == 0
+	if inline && c.in.buffered() >= n && c.vol.info.Align <= 1 {
+		b := c.in.next(n)
+		err := c.vol.dev.Do(c.ctx, block.Request{Op: block.Write, Off: int64(q.off), Len: int64(n), Buf: b})
+		if err != nil {
+			c.tell(q, faultOf(q, err))
+			return nil
+		}
+		c.tell(q, fault{})
+		return nil
+	}
+	s := c.slot(q, n)
+	if err := c.full(s.payload(n)); err != nil {
+		s.release() // nothing of a payload that did not arrive is written
+		return err
+	}
+	if inline {
+		c.work(s)
+		return nil
+	}
+	c.workers.do(s)
+	return nil
+}
+
+// hand gives q to a worker, with room for n bytes of reply.
+func (c *conn) hand(q request, n int) { c.workers.do(c.slot(q, n)) }
+
+// slot is q in flight, once the budget has room for it.
+func (c *conn) slot(q request, n int) *slot {
+	c.budget.take(slotCost(n), c.flushFunc)
+	s := newSlot(c, n)
+	s.req = q
+	return s
+}

@@ -1,0 +1,216 @@
+package nbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"graid/block"
+	"graid/sched"
+)
+
+// Server serves exports to any number of clients on any number of listeners. The zero value serves nothing, correctly.
+type Server struct {
+	// Exports finds the export that a client names; nil and no error when there is none. It is asked during each
+	// handshake, so exports may come and go. Without it, List is searched and "" is the first of it.
+	Exports func(name string) (*Export, error)
+	// List is what clients that ask for a list are told; without it they are told that listing is not allowed.
+	List func() []Export
+
+	Limits Limits
+	Log    *slog.Logger // what went wrong with connections; nil discards
+	Sched  sched.Sched  // nil is sched.Real
+
+	panics atomic.Int64
+
+	mu        sync.Mutex // guards what follows; never held across a wait
+	listeners map[net.Listener]bool
+	conns     map[*conn]bool
+	wrapped   map[block.Device]*wrapper
+	stopping  bool
+	empty     sched.Event // set when the last connection has gone while stopping
+}
+
+// ClientInfo counts the connections of one export.
+type ClientInfo struct {
+	Export      string
+	Connections int
+}
+
+// Serve accepts clients on l until Shutdown or Close, and then returns nil. It closes l.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	if !s.listen(l) {
+		return nil
+	}
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			s.start(nc)
+		case !s.listening(l):
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept nbd clients on %s: %w", l.Addr(), err)
+		default:
+			// Out of descriptors, or a client that left at once: both pass.
+			s.log().Warn("accept", "address", l.Addr().String(), "err", err)
+			s.sched().Sleep(50 * time.Millisecond)
+		}
+	}
+}
+
+// Shutdown stops accepting, refuses new requests with ESHUTDOWN, lets those in flight finish and be answered, and closes
+// every connection. When ctx is done first it does what Close does and returns the error of ctx.
+func (s *Server) Shutdown(ctx context.Context) error {
+	for _, c := range s.stop() {
+		c.drain()
+	}
+	defer context.AfterFunc(ctx, s.event().Set)()
+	for s.connected() {
+		if err := ctx.Err(); err != nil {
+			s.Close()
+			return fmt.Errorf("drain nbd clients: %w", err)
+		}
+		s.event().Wait()
+	}
+	return nil
+}
+
+// Close stops accepting and cuts every connection. Requests in flight end on their devices, unanswered; it does not
+// wait for them.
+func (s *Server) Close() error {
+	for _, c := range s.stop() {
+		c.nc.Close()
+	}
+	return nil
+}
+
+// Clients are the connections that are past their handshake, by export name.
+func (s *Server) Clients() []ClientInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count := map[string]int{}
+	for c := range s.conns {
+		if c.opened {
+			count[c.vol.Name]++
+		}
+	}
+	list := make([]ClientInfo, 0, len(count))
+	for name, n := range count {
+		list = append(list, ClientInfo{Export: name, Connections: n})
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Export < list[j].Export })
+	return list
+}
+
+// Panics counts connections that were closed because answering them went wrong in a way that is a bug.
+func (s *Server) Panics() int64 { return s.panics.Load() }
+
+func (s *Server) listen(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false
+	}
+	if s.listeners == nil {
+		s.listeners = map[net.Listener]bool{}
+	}
+	s.listeners[l] = true
+	return true
+}
+
+func (s *Server) listening(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listeners[l]
+}
+
+// start gives nc a task of its own, if there is room for one more.
+func (s *Server) start(nc net.Conn) {
+	c := newConn(s, nc)
+	s.mu.Lock()
+	full := len(s.conns) >= c.lim.Connections
+	if !full && !s.stopping {
+		if s.conns == nil {
+			s.conns = map[*conn]bool{}
+		}
+		s.conns[c] = true
+		s.mu.Unlock()
+		s.sched().Go(c.run)
+		return
+	}
+	s.mu.Unlock()
+	if full {
+		s.log().Warn("refused a client: too many connections", "limit", c.lim.Connections)
+	}
+	nc.Close()
+}
+
+func (s *Server) opened(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.opened = true
+}
+
+func (s *Server) ended(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if s.stopping && len(s.conns) == 0 {
+		s.empty.Set()
+	}
+}
+
+// stop closes the listeners and says who is still connected.
+func (s *Server) stop() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+	if s.empty == nil {
+		s.empty = s.sched().NewEvent()
+	}
+	for l := range s.listeners {
+		l.Close()
+		delete(s.listeners, l)
+	}
+	var conns []*conn
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+func (s *Server) event() sched.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.empty
+}
+
+func (s *Server) connected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns) > 0
+}
+
+func (s *Server) sched() sched.Sched {
+	if s.Sched == nil {
+		return sched.Real
+	}
+	return s.Sched
+}
+
+var discard = slog.New(slog.DiscardHandler)
+
+func (s *Server) log() *slog.Logger {
+	if s.Log == nil {
+		return discard
+	}
+	return s.Log
+}

@@ -1,0 +1,59 @@
+package nbd
+
+import "graid/block"
+
+// work performs the request in s and sends the reply. It runs on a worker, or on the reader for an Inline device.
+func (c *conn) work(s *slot) {
+	defer c.lose(s)
+	b := c.perform(s)
+	c.outbox.send(piece{b, s})
+}
+
+// lose is deferred: after a panic only the room of s is given back, as the device may still use its memory.
+func (c *conn) lose(s *slot) {
+	if v := recover(); v != nil {
+		c.bug(v)
+		c.budget.give(int64(len(s.mem)))
+	}
+}
+
+// perform does the request in s on the device, and returns the reply, which is in s.
+func (c *conn) perform(s *slot) []byte {
+	q := s.req
+	r := block.Request{Off: int64(q.off), Len: int64(q.len)}
+	if q.flags&cmdFUA != 0 {
+		r.Flags = block.FUA
+	}
+	switch q.cmd {
+	case cmdRead:
+		if len := int(q.len); len >= holeBytes && c.isHole(q) {
+			return s.mem[:c.putHole(s.mem, q)]
+		}
+		r.Op, r.Flags, r.Buf = block.Read, 0, s.payload(int(q.len))
+	case cmdWrite:
+		r.Op, r.Buf = block.Write, s.payload(int(q.len))
+	case cmdFlush:
+		r = block.Request{Op: block.Flush}
+	case cmdTrim:
+		r.Op = block.Discard
+	case cmdWriteZeroes:
+		r.Op = block.WriteZeroes
+		if q.flags&cmdNoHole != 0 {
+			r.Flags |= block.NoHole
+		}
+		if q.flags&cmdFastZero != 0 {
+			r.Flags |= block.Fast
+		}
+	case cmdBlockStatus:
+		return c.status(s)
+	}
+	if err := c.vol.dev.Do(c.ctx, r); err != nil {
+		return s.mem[:c.putReply(s.mem, q, faultOf(q, err))]
+	}
+	if q.cmd == cmdRead {
+		b := s.mem[headroom-c.dataHead() : headroom+int(q.len)]
+		c.putData(b, q)
+		return b
+	}
+	return s.mem[:c.putReply(s.mem, q, fault{})]
+}
