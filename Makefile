@@ -1,0 +1,40 @@
+# The two commands of the README: make run, make test. Each does all its own set-up.
+GO      ?= go
+BIN     := bin/graid
+STATIC  := CGO_ENABLED=0
+
+.PHONY: run build test quick lint unit race oracle interop cross bench tools help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: build ## build graid and take the tour on throw-away files
+	@./$(BIN) demo
+
+build: ## the static binary, bin/graid
+	@$(STATIC) $(GO) build -trimpath -o $(BIN) ./cmd/graid
+
+test: ## everything that must hold; installs what it needs where it may
+	@./.ci/test
+
+quick: ## unit tests without the race detector: what to run while writing
+	@$(GO) test $$($(GO) list ./... | grep -v /oracle)
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@$(GO) vet ./...
+	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+race: ## unit tests with the race detector
+	@$(GO) test -race $$($(GO) list ./... | grep -v /oracle)
+
+oracle: ## arrays made by Linux opened here, arrays made here opened by Linux, in an emulated machine
+	@$(GO) test -count=1 -timeout 30m ./oracle/...
+
+cross: ## builds for every supported system
+	@for os in linux darwin windows freebsd; do for arch in amd64 arm64; do \
+		GOOS=$$os GOARCH=$$arch $(STATIC) $(GO) build -o /dev/null ./cmd/graid && GOOS=$$os GOARCH=$$arch $(STATIC) $(GO) build ./... || exit 1; done; done
+
+bench: build ## figures: the engine's allocations, and the load against peers
+	@$(GO) test -run '^$$' -bench . -benchmem ./raid ./nbd
+	@bench/peers.sh $(BIN)

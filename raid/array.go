@@ -1,0 +1,207 @@
+package raid
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"graid/block"
+	"graid/raid/md"
+	"graid/raid/plan"
+	"graid/sched"
+)
+
+// Array is an assembled array: a block.Device over its members.
+type Array struct {
+	level plan.Level
+	geo   plan.Geometry
+	info  block.Info
+	sched sched.Sched
+	quiet time.Duration
+
+	members []*member // by role; nil = missing. Entries are set at assembly and stay: a failed member is out of the view, not of this list
+	spares  []*member
+	view    atomic.Pointer[view]
+	locks   spanLock
+	ops     sync.Pool // of *op
+
+	inflight atomic.Int64 // requests inside Do, and 1 for the Array being open
+	closing  atomic.Bool
+	drained  sched.Event // set when inflight reaches 0
+
+	// Clean and dirty; see dirty.go.
+	mark    atomic.Int32
+	writers atomic.Int64
+	wrote   atomic.Bool
+
+	meta     *sched.Mutex // whoever changes superblocks, or the set of members that is believed
+	written  int32        // the mark that superblocks carry, or are about to: markClean or markDirty
+	ref      *md.Superblock
+	events   uint64
+	readOnly []string
+	findings []string
+	writable bool
+
+	tasks *sched.Group // background work
+	wake  sched.Event  // for the cleaner to look again
+	sync  syncState
+	news  news
+}
+
+// Info describes the array. Block is the largest of its members'.
+func (a *Array) Info() block.Info { return a.info }
+
+// Do performs r. Writes are acknowledged under the promise of the package comment; they are durable after a Flush, or with FUA.
+// Media errors that redundancy cannot answer are returned for the request that met them, and the array goes on.
+func (a *Array) Do(ctx context.Context, r block.Request) error {
+	if err := a.do(ctx, r); err != nil {
+		return &block.Error{Dev: a.info.Name, Req: r, Err: err}
+	}
+	return nil
+}
+
+func (a *Array) do(ctx context.Context, r block.Request) error {
+	if !a.begin() {
+		return block.ErrClosed
+	}
+	defer a.end()
+	if err := a.info.Check(r); err != nil {
+		return err
+	}
+	if r.Op == block.Flush {
+		return a.flush(ctx)
+	}
+	if r.Len == 0 {
+		return ctx.Err()
+	}
+	if !r.Op.Mutates() {
+		return a.carryOut(ctx, r)
+	}
+	if r.Op == block.Discard && a.geo.Redundant() && !a.info.Discard {
+		return nil // members that may read as anything afterwards would no longer agree
+	}
+	if r.Flags&block.Fast != 0 && !a.info.Zeroes {
+		return block.ErrUnsupported
+	}
+	r.Flags &^= block.Fast // answered here, for all members alike: if one refused and others did not they would no longer agree
+	if err := a.beginWrite(); err != nil {
+		return err
+	}
+	defer a.endWrite()
+	return a.carryOut(ctx, r)
+}
+
+// begin counts a request in, unless the array is closing.
+func (a *Array) begin() bool {
+	a.inflight.Add(1)
+	if a.closing.Load() {
+		a.end()
+		return false
+	}
+	return true
+}
+
+func (a *Array) end() {
+	if a.inflight.Add(-1) == 0 {
+		a.drained.Set()
+	}
+}
+
+// carryOut plans and executes r, prefix by prefix.
+func (a *Array) carryOut(ctx context.Context, r block.Request) error {
+	o := a.getOp()
+	defer a.putOp(o)
+	for r.Len > 0 {
+		if err := ctx.Err(); err != nil {
+			return err // the last moment to give up: from here the rows are ours to leave whole
+		}
+		n, err := o.carryOut(r)
+		if err != nil {
+			return err
+		}
+		r = r.Slice(n, r.Len)
+	}
+	return nil
+}
+
+// carryOut executes a prefix of r and says how long it was. However often the plan must be made again, what one plan has begun
+// to write is finished before the rows are let go.
+func (o *op) carryOut(r block.Request) (int64, error) {
+	defer o.unlock()
+	o.avoid, o.cause, o.bad = 0, nil, o.bad[:0]
+	var done, begun int64 // of r: finished; touched by a write
+	for {
+		rest := r.Slice(done, r.Len)
+		if begun > 0 {
+			rest = r.Slice(done, begun)
+		}
+		n, err := o.plans(rest)
+		if err != nil {
+			switch {
+			case o.cause == nil:
+				return 0, o.refusal(err)
+			case begun == 0 && r.Len > o.a.info.Block:
+				// Not all of it may be lost: only where two members are bad in one row.
+				r = r.Slice(0, half(r.Len, o.a.info.Block))
+				o.avoid, o.bad = 0, o.bad[:0]
+				continue
+			}
+			o.a.uncorrectable(o)
+			return 0, o.cause
+		}
+		o.user = rest.Buf
+		o.provide()
+		o.perform(o.plan.Reads, 0)
+		if o.failed {
+			if err := o.a.learn(o, o.plan.Reads, rest.Off); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		o.calc()
+		if len(o.plan.Writes) > 0 {
+			begun = max(begun, done+n)
+			o.perform(o.plan.Writes, r.Flags)
+			if o.failed {
+				if err := o.a.learn(o, o.plan.Writes, rest.Off); err != nil {
+					return 0, err
+				}
+				continue
+			}
+		}
+		if done += n; done < begun {
+			continue
+		}
+		o.unlock()
+		o.a.correct(o)
+		return done, nil
+	}
+}
+
+// plans makes a plan for a prefix of r with the present View and holds what it locks.
+func (o *op) plans(r block.Request) (int64, error) {
+	for {
+		v := o.a.view.Load()
+		if r.Op.Mutates() && v.broken != nil {
+			return 0, v.broken
+		}
+		o.view = *v
+		o.view.Avoid |= o.avoid
+		o.plan.Reset()
+		n, err := o.a.level.Plan(&o.plan, r, &o.view.View)
+		if err != nil {
+			return 0, err
+		}
+		// Once the rows are held the View is looked at again: a member may have failed while we waited.
+		if !o.lock(false) || o.a.view.Load() == v {
+			return n, nil
+		}
+	}
+}
+
+// half is about half of n, in whole blocks, at least one.
+func half(n, blockSize int64) int64 {
+	blockSize = max(blockSize, 1)
+	return max(n/2/blockSize*blockSize, blockSize)
+}

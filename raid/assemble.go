@@ -1,0 +1,270 @@
+package raid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"graid/block"
+	"graid/raid/md"
+	"graid/raid/plan"
+	"graid/sched"
+)
+
+// defaultQuiet is how long an array goes unwritten before it is marked clean. md takes 200 ms.
+const defaultQuiet = time.Second
+
+// Assemble finds an array in members, decides by md.Decide whether and how it may run, and opens it. The devices belong to the
+// Array from then on; after an error they are closed.
+//
+// Nothing is written before the first write, or, where members do not agree, before resync writes what differs. An array that
+// cannot be written safely opens read-only, and Status says why.
+func Assemble(ctx context.Context, members []Member, opts Options) (*Array, error) {
+	a, err := assemble(ctx, members, opts)
+	if err != nil {
+		for _, m := range members {
+			if m.Dev != nil {
+				err = errors.Join(err, m.Dev.Close())
+			}
+		}
+		return nil, err
+	}
+	return a, nil
+}
+
+// Survey examines members and decides what arrays they make: what Assemble would do, without doing it. The slice is in the order
+// of members; an entry of it is nil where the member has no device.
+func Survey(ctx context.Context, members []Member, opts Options) ([]*md.Examined, map[md.UUID]*md.Decision, error) {
+	found := make([]*md.Examined, 0, len(members))
+	for _, m := range members {
+		e, err := md.Examine(ctx, m.Path, m.Dev)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", m.Path, err)
+		}
+		found = append(found, e)
+	}
+	return found, md.Decide(found, md.Policy{Run: opts.Run, Force: opts.Force, ReadOnly: opts.ReadOnly, UUID: opts.UUID, Enough: enough}), nil
+}
+
+// enough asks the level whether the present roles can be read as an array. A level that cannot be built has enough of nothing; Assemble says why.
+func enough(ref *md.Superblock, present []bool) bool {
+	var roles plan.RoleSet
+	for role, here := range present {
+		if here && role < plan.MaxRoles {
+			roles = roles.With(role)
+		}
+	}
+	if ref.Level == -1 || ref.Level == 0 {
+		return roles.Count() == ref.RaidDisks
+	}
+	l, err := newLevel(ref, nil)
+	return err == nil && l.Enough(roles)
+}
+
+func assemble(ctx context.Context, offered []Member, opts Options) (*Array, error) {
+	if opts.Sched == nil {
+		opts.Sched = sched.Real
+	}
+	if opts.Quiet <= 0 {
+		opts.Quiet = defaultQuiet
+	}
+	var members []Member
+	for _, m := range offered {
+		if m.Dev != nil {
+			members = append(members, m)
+		}
+	}
+	found, decisions, err := Survey(ctx, members, opts)
+	if err != nil {
+		return nil, err
+	}
+	d, err := choose(found, decisions, opts)
+	if err != nil {
+		return nil, err
+	}
+	a := &Array{sched: opts.Sched, quiet: opts.Quiet, ref: d.Ref, events: d.Ref.Events, findings: d.Findings}
+	a.news.listen = opts.OnEvent
+	if err := a.join(d, found, members); err != nil {
+		return nil, err
+	}
+	a.permit(d, opts)
+	a.start(d)
+	for i := range members {
+		if !a.has(members[i].Dev) {
+			if err := members[i].Dev.Close(); err != nil { // left out: not ours to hold on to
+				a.tell(EventUncorrectable, members[i].Path, err.Error())
+			}
+		}
+	}
+	return a, nil
+}
+
+// choose picks the array to assemble and refuses what must not start.
+func choose(found []*md.Examined, decisions map[md.UUID]*md.Decision, opts Options) (*md.Decision, error) {
+	if opts.UUID != nil {
+		d := decisions[*opts.UUID]
+		if d == nil {
+			return nil, fmt.Errorf("no member of array %s among these", opts.UUID)
+		}
+		return permitted(d)
+	}
+	switch len(decisions) {
+	case 1:
+		for _, d := range decisions {
+			// A device that was named but is not a member is a mistake to be told, not to be passed over.
+			for _, e := range found {
+				if e.SB == nil {
+					return nil, fmt.Errorf("%s: %w", e.Path, e.Err)
+				}
+			}
+			return permitted(d)
+		}
+	case 0:
+		for _, e := range found {
+			if e.Err != nil {
+				return nil, fmt.Errorf("%s: %w", e.Path, e.Err)
+			}
+		}
+		return nil, errors.New("no member has a superblock that can be used")
+	}
+	var names []string
+	for _, e := range found {
+		if e.SB != nil {
+			names = append(names, fmt.Sprintf("%s of %s", e.Path, e.SB.SetUUID))
+		}
+	}
+	sort.Strings(names)
+	return nil, fmt.Errorf("members of %d arrays: %s: name one array with --uuid", len(decisions), strings.Join(names, ", "))
+}
+
+func permitted(d *md.Decision) (*md.Decision, error) {
+	if d.Verdict > md.StartDegraded {
+		return nil, errors.New(d.Why)
+	}
+	return d, nil
+}
+
+// join builds the level, the members and the first View from the decision.
+func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) error {
+	sizes := make([]int64, len(d.Slots))
+	a.members = make([]*member, len(d.Slots))
+	v := &view{View: plan.View{Synced: 1<<63 - 1}}
+	for role, slot := range d.Slots {
+		if slot.Found < 0 {
+			continue
+		}
+		m := newMember(offered[slot.Found], found[slot.Found], role)
+		a.members[role], sizes[role] = m, m.size
+		v.Writable = v.Writable.With(role)
+		if slot.State == md.Recovering {
+			m.state = MemberRebuilding
+			if v.Recovered == nil {
+				v.Recovered = make([]int64, len(d.Slots))
+			}
+			v.Recovered[role] = int64(slot.RecoveryOffset) * md.Sector
+		} else {
+			v.Readable = v.Readable.With(role)
+		}
+		if m.sb.DevFlags&md.WriteMostly == 0 {
+			v.Prefer = v.Prefer.With(role)
+		}
+	}
+	for _, i := range d.Spares {
+		m := newMember(offered[i], found[i], -1)
+		m.state = MemberSpare
+		a.spares = append(a.spares, m)
+	}
+	var err error
+	if a.level, err = newLevel(d.Ref, sizes); err != nil {
+		return err
+	}
+	a.geo = a.level.Geometry()
+	if d.Dirty && !d.ForceClean && a.geo.Redundant() {
+		v.Synced = min(int64(min(d.Ref.ResyncOffset, 1<<53))*md.Sector, a.geo.SyncSize)
+	}
+	a.view.Store(v)
+	return nil
+}
+
+func newMember(m Member, e *md.Examined, role int) *member {
+	return &member{
+		path: m.Path, dev: m.Dev, inline: m.Dev.Info().Inline,
+		offset: int64(e.SB.DataOffset) * md.Sector, size: int64(e.SB.DataSize) * md.Sector,
+		bitmap: e.Bitmap, sb: e.SB, role: role, state: MemberInSync,
+	}
+}
+
+// permit decides whether the array may be written, and fills Info.
+func (a *Array) permit(d *md.Decision, opts Options) {
+	a.readOnly = append(a.readOnly, d.ReadOnly...)
+	info := block.Info{Name: shortName(a.ref), Size: a.geo.Size, Block: 1, Optimal: max(a.geo.Stripe, a.geo.Chunk), Inline: true, Discard: true, Zeroes: true}
+	for _, m := range a.all() {
+		if m == nil {
+			continue
+		}
+		i := m.dev.Info()
+		info.Block, info.Align = max(info.Block, i.Block), max(info.Align, i.Align)
+		info.Inline = info.Inline && i.Inline
+		info.Discard, info.Zeroes = info.Discard && i.Discard, info.Zeroes && i.Zeroes
+		if !i.Writable && !opts.ReadOnly {
+			a.readOnly = append(a.readOnly, m.path+" is open read-only")
+		}
+	}
+	if a.geo.Redundant() {
+		info.Discard = info.Discard && info.Zeroes // a discard must leave copies and parity in agreement
+	}
+	info.Size -= info.Size % info.Block
+	a.writable = len(a.readOnly) == 0 && !opts.ReadOnly
+	if opts.ReadOnly {
+		a.readOnly = append(a.readOnly, "asked for")
+	}
+	info.Writable = a.writable
+	a.info = info
+}
+
+// shortName is the array's name without the host that made it.
+func shortName(sb *md.Superblock) string {
+	if _, name, ok := strings.Cut(sb.Name, ":"); ok && name != "" {
+		return name
+	}
+	if sb.Name != "" {
+		return sb.Name
+	}
+	return sb.SetUUID.String()[:8]
+}
+
+// start begins the tasks that live as long as the array.
+func (a *Array) start(d *md.Decision) {
+	a.meta, a.tasks = sched.NewMutex(a.sched), sched.NewGroup(a.sched)
+	a.wake, a.drained = a.sched.NewEvent(), a.sched.NewEvent()
+	a.inflight.Store(1)
+	a.sync.kind.Store(-1)
+	v := a.view.Load()
+	if v.Synced < a.geo.SyncSize {
+		a.sync.done.Store(v.Synced)
+	}
+	a.tell(EventStarted, "", d.Verdict.String())
+	if missing := a.geo.Roles - v.Readable.Count(); missing > 0 {
+		a.tell(EventDegraded, "", fmt.Sprintf("%d of %d members", a.geo.Roles-missing, a.geo.Roles))
+	}
+	if !a.writable || !a.geo.Redundant() {
+		return
+	}
+	a.tasks.Go(a.cleaner)
+	if v.Synced < a.geo.SyncSize {
+		a.sync.kind.Store(int32(plan.Resync))
+		a.tasks.Go(a.resync)
+	}
+}
+
+func (a *Array) has(dev block.Device) bool {
+	for _, m := range a.all() {
+		if m != nil && m.dev == dev {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,125 @@
+package raid
+
+import (
+	"context"
+
+	"graid/block"
+	"graid/raid/md"
+	"graid/raid/plan"
+)
+
+// commit writes the superblocks of every live member, step events further on, with the marks and roles as they are now, and flushes
+// them. It returns the roles of members that could not be written, which are to be lost. The caller holds meta.
+//
+// Members are written together. Faulty ones are never written: what they say must stay behind.
+func (a *Array) commit(step uint64) (dead plan.RoleSet, err error) {
+	if !a.writable {
+		return 0, block.ErrReadOnly
+	}
+	a.events += step
+	roles, resync, now := a.roleTable(), a.resyncOffset(), a.sched.Wall()
+	errs := make([]error, len(a.members)+len(a.spares))
+	g := newGroup(a.sched)
+	for i, m := range a.all() {
+		if !m.live() {
+			continue
+		}
+		sb := m.sb.Clone()
+		sb.Events, sb.ResyncOffset = a.events, resync
+		sb.SetUpdated(now)
+		sb.Roles = append(sb.Roles[:0], roles...)
+		sb.CorrectedReads = uint32(m.corrected.Load())
+		if m.role >= 0 && m.state == MemberInSync {
+			sb.Features &^= md.FeatureRecovery | md.FeatureRecoveryBitmap
+			sb.RecoveryOffset = 0
+		}
+		g.Go(func() {
+			if errs[i] = a.writeRecords(m, sb); errs[i] == nil {
+				m.sb = sb
+			}
+		})
+	}
+	g.Wait()
+	for i, m := range a.all() {
+		if errs[i] == nil {
+			continue
+		}
+		m.writeErrors.Add(1)
+		if m.role < 0 {
+			m.state = MemberFaulty // a spare that cannot be written is no spare
+			a.tell(EventFail, m.path, errs[i].Error())
+			continue
+		}
+		dead = dead.With(m.role)
+	}
+	return dead, nil
+}
+
+// writeRecords makes m's bitmap and superblock durable, in this order.
+func (a *Array) writeRecords(m *member, sb *md.Superblock) error {
+	ctx := context.Background()
+	if m.bitmap != nil {
+		if err := a.writeBitmap(ctx, m, sb); err != nil {
+			return err
+		}
+		if err := block.Sync(ctx, m.dev); err != nil {
+			return err
+		}
+	}
+	if err := md.WriteSuperblock(ctx, m.dev, sb, 0); err != nil {
+		return err
+	}
+	return block.Sync(ctx, m.dev)
+}
+
+// writeBitmap keeps an internal bitmap true without using it: every bit is set before the first write to a clean array, and
+// cleared when the array is clean, complete and in agreement. Linux reads either rightly.
+func (a *Array) writeBitmap(ctx context.Context, m *member, sb *md.Superblock) error {
+	b := m.bitmap
+	b.Bits = make([]byte, (b.Total()+7)/8)
+	b.Events = sb.Events
+	if complete := a.view.Load().Readable.Count() == a.geo.Roles; sb.Clean() && complete {
+		b.EventsCleared = sb.Events
+		clear(b.Bits)
+	} else {
+		b.SetAll()
+	}
+	return writeAt(ctx, m.dev, b.Encode(), (int64(sb.SuperOffset)+int64(sb.BitmapOffset))*md.Sector)
+}
+
+// writeAt writes p, zero padded to whole blocks of dev, from aligned memory.
+func writeAt(ctx context.Context, dev block.Device, p []byte, off int64) error {
+	size := max(dev.Info().Block, md.Sector)
+	b := block.Alloc((int64(len(p)) + size - 1) / size * size)
+	copy(b, p)
+	return block.WriteAt(ctx, dev, b, off)
+}
+
+// roleTable is the table of roles by device number that every superblock carries: what this array believes of whom.
+func (a *Array) roleTable() []uint16 {
+	size := len(a.ref.Roles)
+	for _, m := range a.all() {
+		if m != nil {
+			size = max(size, m.sb.DevNumber+1)
+		}
+	}
+	t := make([]uint16, size)
+	for i := range t {
+		t[i] = md.EntrySpare
+	}
+	for _, m := range a.all() {
+		switch {
+		case m == nil:
+		case m.state == MemberFaulty:
+			t[m.sb.DevNumber] = md.EntryFaulty
+		case m.role >= 0:
+			t[m.sb.DevNumber] = uint16(m.role)
+		}
+	}
+	return t
+}
+
+// all is every member: by role, then the spares. Entries may be nil.
+func (a *Array) all() []*member {
+	return append(a.members[:len(a.members):len(a.members)], a.spares...)
+}

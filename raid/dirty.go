@@ -1,0 +1,130 @@
+package raid
+
+import (
+	"graid/block"
+	"graid/raid/md"
+)
+
+// The mark says what the superblocks say about writes. A write needs it to be dirty, and no write may be under way while it
+// becomes clean:
+//
+//	clean ──first write──▶ (commit) ──▶ dirty ──a quiet while──▶ settling ──no writer, flushed, committed──▶ clean
+//	                                      ▲                          │ a writer was there
+//	                                      └──────────────────────────┘
+//
+// A writer counts itself in writers before it looks at the mark; the cleaner sets settling before it looks at writers. One of them sees the other.
+const (
+	markClean int32 = iota
+	markDirty
+	markSettling
+)
+
+// beginWrite returns when a write may reach members: the superblocks durably say dirty.
+func (a *Array) beginWrite() error {
+	if !a.geo.Redundant() {
+		return nil // nothing can disagree, so nothing is marked; md never updates these superblocks either
+	}
+	a.writers.Add(1)
+	if a.mark.Load() == markDirty {
+		return nil
+	}
+	a.writers.Add(-1)
+
+	a.meta.Lock()
+	defer a.meta.Unlock()
+	if a.mark.Load() != markDirty {
+		if err := a.markAs(markDirty); err != nil {
+			return err
+		}
+	}
+	a.writers.Add(1)
+	return nil
+}
+
+func (a *Array) endWrite() {
+	if !a.geo.Redundant() {
+		return
+	}
+	if !a.wrote.Load() {
+		a.wrote.Store(true)
+	}
+	a.writers.Add(-1)
+}
+
+// markAs commits the superblocks with the mark m. The caller holds meta. Members that cannot be written are lost on the way.
+func (a *Array) markAs(m int32) error {
+	before := a.written
+	a.written = m
+	step := uint64(1)
+	if a.view.Load().Readable.Count() < a.geo.Roles {
+		step = 2 // see loseLocked: who is missing must not look like one that merely missed the last update
+	}
+	dead, err := a.commit(step)
+	if err == nil && dead != 0 {
+		err = a.loseLocked(dead, errSuperblock)
+	}
+	if err == nil {
+		err = a.view.Load().broken
+	}
+	if err != nil {
+		a.written = before
+		return err
+	}
+	a.mark.Store(m) // only now: whoever sees dirty writes without asking
+	return nil
+}
+
+// settle marks the array clean if nobody has written since the last call and nobody is writing. It is called every quiet while, and with
+// now at the end.
+func (a *Array) settle(now bool) {
+	if a.mark.Load() != markDirty || a.wrote.Swap(false) && !now {
+		return
+	}
+	a.meta.Lock()
+	defer a.meta.Unlock()
+	if a.mark.Load() != markDirty || a.view.Load().broken != nil {
+		return
+	}
+	a.mark.Store(markSettling)
+	if a.writers.Load() != 0 {
+		a.mark.Store(markDirty)
+		return
+	}
+	// What was written must be on the media before the superblocks call it agreed.
+	if dead, why := a.flushRoles(a.view.Load().Writable); dead != 0 {
+		a.mark.Store(markDirty)
+		if a.loseLocked(dead, why) != nil || a.view.Load().broken != nil {
+			return
+		}
+		a.mark.Store(markSettling)
+	}
+	if a.markAs(markClean) != nil {
+		a.mark.Store(markDirty)
+	}
+}
+
+// cleaner is the task that calls settle until the array closes.
+func (a *Array) cleaner() {
+	for !a.closing.Load() {
+		a.wake.WaitFor(a.quiet)
+		a.settle(false)
+	}
+}
+
+// resyncOffset is what a superblock is to say about how far members agree: in sectors of the sync space. The caller holds meta.
+func (a *Array) resyncOffset() uint64 {
+	if a.written == markDirty {
+		return 0 // md's way to say that writes are under way
+	}
+	at := a.view.Load().Synced
+	if a.sync.given.Load() {
+		at = a.sync.reached.Load()
+	}
+	if at < a.geo.SyncSize {
+		return uint64(at / md.Sector)
+	}
+	return md.MaxSector
+}
+
+// errSuperblock is why a member is lost whose superblock could not be written.
+var errSuperblock = block.ErrPath

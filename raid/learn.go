@@ -1,0 +1,278 @@
+package raid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"graid/block"
+	"graid/raid/plan"
+)
+
+// learn looks at the errors of the batch o has just performed. Afterwards either the array knows better, and planning again will do
+// something else, or the error is to be returned: there is nothing to be learnt from a wrong request, nor by a level that has no redundancy.
+// off is the array offset of what the plan was made for.
+func (a *Array) learn(o *op, ios []plan.IO, off int64) error {
+	var dead plan.RoleSet
+	var why error
+	for i := range ios {
+		err := o.errs[i]
+		if err == nil {
+			continue
+		}
+		io, m := &ios[i], a.members[ios[i].Role]
+		class := block.Classify(err)
+		if io.Op == block.Read {
+			m.readErrors.Add(1)
+		} else {
+			m.writeErrors.Add(1)
+		}
+		switch {
+		case class == block.Caller && !refusesWrites(io.Op, err) || !a.geo.Redundant():
+			return err
+		case class == block.Media && io.Op == block.Read:
+			if o.view.Avoid.Has(io.Role) {
+				return err // read although it was to be avoided: planning again would go round in circles
+			}
+			o.avoid = o.avoid.With(io.Role)
+			o.bad = append(o.bad, badRows{io.Role, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len}, plan.Span{Lo: io.Pos, Hi: io.Pos + io.Ref.Len}})
+			if o.cause == nil {
+				o.cause = err
+			}
+		default:
+			dead, why = dead.With(io.Role), err
+		}
+	}
+	switch {
+	case dead == 0:
+		return nil
+	case a.lastCopy(dead, why):
+		return why
+	}
+	return a.lose(dead, why)
+}
+
+// refusesWrites says whether err means that a member takes no writes any more, as devices do at the end of their life. Other errors of
+// class Caller are a mistake of ours, and no member's fault.
+func refusesWrites(op block.Op, err error) bool {
+	return op != block.Read && (errors.Is(err, block.ErrReadOnly) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EBADF))
+}
+
+// lastCopy says whether roles hold the only copy of something and may still be there. A mirror's last member is not failed for an
+// error, as md does not: nothing else is staler than it, and the request that met the error is told.
+func (a *Array) lastCopy(roles plan.RoleSet, why error) bool {
+	mirror := a.geo.Level == 1 || a.geo.Level == 10
+	return mirror && block.Classify(why) != block.Gone && !a.level.Enough(a.view.Load().Readable&^roles)
+}
+
+// lose takes roles out of the array because of why. When it returns nil the survivors' superblocks durably say so, and the View is
+// without them; the array may be broken, which planning again will find out.
+func (a *Array) lose(roles plan.RoleSet, why error) error {
+	a.meta.Lock()
+	defer a.meta.Unlock()
+	return a.loseLocked(roles, why)
+}
+
+// loseLocked is lose for whoever holds meta.
+func (a *Array) loseLocked(roles plan.RoleSet, why error) error {
+	for {
+		v := a.view.Load()
+		roles &= v.Readable | v.Writable
+		if roles == 0 {
+			return nil
+		}
+		if v.broken != nil || !a.level.Enough(v.Readable&^roles) {
+			a.breakDown(roles, why)
+			return nil
+		}
+		if !a.writable {
+			a.change(func(v *view) { v.without(roles) }) // nothing is written, so nothing can become stale
+			return nil
+		}
+		for role := range a.members {
+			if roles.Has(role) {
+				a.members[role].state = MemberFaulty
+			}
+		}
+		a.giveUpResync()
+		// The dead are two events behind at once: kernels before 6.8 believe a member that is one behind.
+		more, err := a.commit(2)
+		if err != nil {
+			return err
+		}
+		if more == 0 {
+			a.change(func(v *view) { v.without(roles) })
+			for role, m := range a.members {
+				if roles.Has(role) {
+					a.tell(EventFail, m.path, why.Error())
+				}
+			}
+			return nil
+		}
+		// Writing that down met further members that cannot: they are lost too, and that must be written down as well.
+		roles |= more
+	}
+}
+
+// breakDown ends writing: fewer members are left than the level needs. Superblocks stay as they are, with the dead still believed: what
+// they hold is as new as what the others hold, and the marks say dirty.
+func (a *Array) breakDown(roles plan.RoleSet, why error) {
+	for role, m := range a.members {
+		if roles.Has(role) && m != nil {
+			m.state = MemberFaulty
+			a.tell(EventFail, m.path, why.Error())
+		}
+	}
+	first := a.view.Load().broken == nil
+	a.change(func(v *view) {
+		v.without(roles)
+		if v.broken == nil {
+			v.broken = fmt.Errorf("%w: array has failed: %w", block.ErrMedia, why)
+		}
+	})
+	if first {
+		a.tell(EventBroken, "", why.Error())
+	}
+}
+
+// refusal is what the user sees when a level says that too few members are left.
+func (o *op) refusal(err error) error {
+	if b := o.a.view.Load().broken; b != nil {
+		return b
+	}
+	return fmt.Errorf("%w: %w", block.ErrMedia, err)
+}
+
+// correct rewrites what members could not read while o was served, from redundancy, and reads it back. A member that takes neither is lost.
+func (a *Array) correct(o *op) {
+	if len(o.bad) == 0 || !a.writable {
+		return
+	}
+	for _, b := range o.bad {
+		if err := a.rewrite(b); err != nil {
+			a.tell(EventUncorrectable, a.members[b.role].path, err.Error())
+			continue
+		}
+		a.members[b.role].corrected.Add(1)
+		a.tell(EventCorrected, a.members[b.role].path, fmt.Sprintf("%d bytes at %d", b.row.Len(), b.row.Lo))
+	}
+}
+
+// rewrite fills the rows of b, and reads them back.
+func (a *Array) rewrite(b badRows) error {
+	o := a.getOp()
+	defer a.putOp(o)
+	o.avoid = plan.RoleSet(0).With(b.role)
+	for at := b.pos; at.Len() > 0; {
+		n, err := o.fill(at)
+		if err != nil {
+			return err
+		}
+		at.Lo += n
+	}
+	check := block.Alloc(b.row.Len())
+	m := a.members[b.role]
+	if err := block.ReadAt(context.Background(), m.dev, check, m.offset+b.row.Lo); err != nil {
+		return a.loseOrKeep(b.role, err)
+	}
+	return nil
+}
+
+// fill recovers a prefix of span into the role that o avoids.
+func (o *op) fill(span plan.Span) (int64, error) {
+	a := o.a
+	for {
+		v := a.view.Load()
+		o.view = *v
+		o.view.Avoid |= o.avoid
+		o.plan.Reset()
+		n, err := a.level.Sync(&o.plan, span, plan.Recover, &o.view.View)
+		if err != nil {
+			return 0, err
+		}
+		if o.lock(true) && a.view.Load() != v {
+			continue
+		}
+		o.provide()
+		if o.perform(o.plan.Reads, 0); o.failed {
+			return 0, o.firstError(o.plan.Reads)
+		}
+		o.calc()
+		if o.perform(o.plan.Writes, 0); o.failed {
+			return 0, a.loseOrKeep(o.avoid.First(), o.firstError(o.plan.Writes))
+		}
+		o.unlock()
+		return n, nil
+	}
+}
+
+// loseOrKeep loses role, which cannot even be rewritten, unless the array would not survive that: then it stays for what it can still read.
+func (a *Array) loseOrKeep(role int, why error) error {
+	if a.level.Enough(a.view.Load().Readable.Without(role)) {
+		if err := a.lose(plan.RoleSet(0).With(role), why); err != nil {
+			return err
+		}
+	}
+	return why
+}
+
+func (o *op) firstError(ios []plan.IO) error {
+	for i := range ios {
+		if o.errs[i] != nil {
+			return o.errs[i]
+		}
+	}
+	return nil
+}
+
+func (a *Array) uncorrectable(o *op) {
+	for _, b := range o.bad {
+		a.tell(EventUncorrectable, a.members[b.role].path, fmt.Sprintf("%d bytes at %d: %v", b.row.Len(), b.row.Lo, o.cause))
+	}
+}
+
+// flush makes every write that completed durable on every member that takes writes. A failed flush is never tried again: what the
+// member's cache held is no longer known, so the member is lost.
+func (a *Array) flush(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !a.writable {
+		return nil
+	}
+	v := a.view.Load()
+	if v.broken != nil {
+		return v.broken
+	}
+	dead, why := a.flushRoles(v.Writable)
+	if dead == 0 {
+		return nil
+	}
+	if !a.geo.Redundant() {
+		return why
+	}
+	if err := a.lose(dead, why); err != nil {
+		return err
+	}
+	return a.view.Load().broken
+}
+
+// flushRoles flushes the members of roles together and says which could not.
+func (a *Array) flushRoles(roles plan.RoleSet) (dead plan.RoleSet, why error) {
+	o := a.getOp()
+	defer a.putOp(o)
+	o.plan.Reset()
+	for role := range a.members {
+		if roles.Has(role) && a.members[role] != nil {
+			o.plan.Writes = append(o.plan.Writes, plan.IO{Op: block.Flush, Role: role})
+		}
+	}
+	o.perform(o.plan.Writes, 0)
+	for i, io := range o.plan.Writes {
+		if o.errs[i] != nil {
+			dead, why = dead.With(io.Role), o.errs[i]
+		}
+	}
+	return dead, why
+}

@@ -1,0 +1,31 @@
+package raid
+
+import (
+	"sync/atomic"
+
+	"graid/block"
+	"graid/raid/md"
+)
+
+// member is a device in the array. Everything but the counters and the state is constant while the array is open.
+type member struct {
+	path   string
+	dev    block.Device
+	offset int64 // of the data area on dev, bytes
+	size   int64 // of the data area, bytes
+	inline bool  // dev's Read and Write are done in place
+
+	bitmap *md.Bitmap // nil: the array has none
+
+	// Guarded by Array.meta.
+	sb    *md.Superblock // as it was last written; nil for a level that never writes one
+	role  int            // -1: a spare
+	state string         // MemberInSync, …
+
+	readErrors, writeErrors, corrected atomic.Int64
+}
+
+// live says whether the member is written to: whether its superblock is kept up to date.
+func (m *member) live() bool { return m != nil && m.state != MemberFaulty }
+
+func (m *member) sectors() uint64 { return uint64(m.dev.Info().Size / md.Sector) }

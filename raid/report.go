@@ -1,0 +1,92 @@
+package raid
+
+import (
+	"time"
+
+	"graid/raid/md"
+	"graid/raid/plan"
+)
+
+// Status is a snapshot of the array. It waits for a superblock update under way, not for other I/O.
+func (a *Array) Status() Status {
+	a.meta.Lock()
+	defer a.meta.Unlock()
+	v := a.view.Load()
+	s := Status{
+		UUID: a.ref.SetUUID, Name: a.ref.Name, Level: a.ref.Level, LevelName: md.LevelName(a.ref.Level),
+		Layout: md.LayoutName(a.ref.Level, a.ref.Layout), Metadata: a.ref.Version.String(),
+		Size: a.info.Size, Chunk: a.geo.Chunk, RaidDevices: a.geo.Roles, Events: a.events,
+		Created: a.ref.Created(), Updated: a.ref.Updated(),
+		ReadOnlyWhy: a.readOnly, Findings: a.findings,
+		Degraded: a.geo.Roles - v.Readable.Count(),
+		Dirty:    a.written == markDirty || v.Synced < a.geo.SyncSize || a.sync.given.Load(),
+		Sync:     a.syncStatus(),
+	}
+	s.State = a.stateName(v, s.Dirty)
+	s.ConsistencyPolicy = policy(a.ref, a.geo)
+	for _, m := range a.all() {
+		if m != nil && m.live() && m.sb.Updated().After(s.Updated) {
+			s.Updated = m.sb.Updated()
+		}
+	}
+	for role, m := range a.members {
+		if m == nil {
+			s.Members = append(s.Members, MemberStatus{Role: role, State: MemberMissing})
+			continue
+		}
+		s.Members = append(s.Members, m.status())
+	}
+	for _, m := range a.spares {
+		s.Members = append(s.Members, m.status())
+	}
+	return s
+}
+
+func (a *Array) stateName(v *view, dirty bool) string {
+	switch {
+	case v.broken != nil || !a.level.Enough(v.Readable):
+		return StateFailed
+	case v.Readable.Count() < a.geo.Roles:
+		return StateDegraded
+	case !a.writable:
+		return StateReadOnly
+	case dirty:
+		return StateActive
+	}
+	return StateClean
+}
+
+func (a *Array) syncStatus() SyncStatus {
+	s := SyncStatus{Action: "idle", Total: a.geo.SyncSize}
+	if k := a.sync.kind.Load(); k >= 0 {
+		s.Action = plan.Kind(k).String()
+		s.Done, s.Speed = a.sync.done.Load(), a.sync.speed.Load()
+		if s.Speed > 0 {
+			s.ETA = time.Duration(float64(s.Total-s.Done) / float64(s.Speed) * float64(time.Second))
+		}
+	}
+	return s
+}
+
+func (m *member) status() MemberStatus {
+	return MemberStatus{
+		Path: m.path, Role: m.role, State: m.state, Events: m.sb.Events, DataOffset: m.offset, Size: m.size,
+		ReadErrors: m.readErrors.Load(), WriteErrors: m.writeErrors.Load(), Corrected: m.corrected.Load(),
+		WriteMostly: m.sb.DevFlags&md.WriteMostly != 0, DeviceUUID: m.sb.DeviceUUID,
+	}
+}
+
+// policy is mdadm's word for how the array is made to agree after a crash.
+func policy(sb *md.Superblock, g plan.Geometry) string {
+	switch {
+	case !g.Redundant():
+		return "none"
+	case sb.Features&(md.FeaturePPL|md.FeatureMultiPPL) != 0:
+		return "ppl"
+	case sb.Features&md.FeatureJournal != 0:
+		return "journal"
+	case sb.Features&md.FeatureBitmap != 0:
+		return "bitmap"
+	}
+	return "resync"
+}

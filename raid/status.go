@@ -1,0 +1,126 @@
+package raid
+
+import (
+	"time"
+
+	"graid/block"
+	"graid/raid/md"
+	"graid/sched"
+)
+
+// Member is a device offered to Create or Assemble. For Create, a nil Dev is mdadm's "missing".
+type Member struct {
+	Path        string // what the user calls it; used in messages and Status
+	Dev         block.Device
+	WriteMostly bool // Create only: mirrors read from it only when nothing else can be read
+}
+
+// Options are what Create and Assemble may be told. The zero value works.
+type Options struct {
+	Sched    sched.Sched   // nil = sched.Real
+	ReadOnly bool          // write nothing to any member, ever
+	Run      bool          // Assemble: start even if fewer members are here than were last time
+	Force    bool          // Assemble: accept stale members, and a dirty degraded parity array; Create: members that hold something
+	UUID     *md.UUID      // Assemble: only this array, when members of several are offered
+	OnEvent  func(Event)   // called in order, never concurrently; must not call back into the Array
+	Quiet    time.Duration // after so long without a write the array is marked clean; 0 = one second
+}
+
+// Kinds of Event, with md monitor's names where it has one.
+const (
+	EventStarted       = "ArrayStarted"
+	EventStopped       = "ArrayStopped"
+	EventFail          = "Fail"          // a member failed and the others say so durably
+	EventDegraded      = "DegradedArray" // started with members missing
+	EventBroken        = "ArrayBroken"   // more members failed than the level tolerates
+	EventRebuildStart  = "RebuildStarted"
+	EventRebuildEnd    = "RebuildFinished"
+	EventCorrected     = "ReadErrorCorrected" // a member could not read; the bytes came from redundancy and were written back
+	EventUncorrectable = "ReadErrorUncorrected"
+)
+
+// Event is something that happened to an array that its owner may want to know.
+type Event struct {
+	At     time.Time `json:"at"`
+	Kind   string    `json:"event"`
+	Member string    `json:"member,omitempty"` // path
+	Detail string    `json:"detail,omitempty"`
+}
+
+func (e Event) String() string {
+	s := e.Kind
+	if e.Member != "" {
+		s += " " + e.Member
+	}
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	return s
+}
+
+// States of an array, as Status.State says them. Degraded wins over clean and active.
+const (
+	StateClean    = "clean"
+	StateActive   = "active" // written to within the last moment, or resyncing: superblocks say dirty
+	StateReadOnly = "readonly"
+	StateDegraded = "degraded"
+	StateFailed   = "failed"
+)
+
+// States of a member, as MemberStatus.State says them.
+const (
+	MemberInSync     = "in_sync"
+	MemberRebuilding = "rebuilding"
+	MemberSpare      = "spare"
+	MemberFaulty     = "faulty"
+	MemberJournal    = "journal"
+	MemberMissing    = "missing"
+)
+
+// Status is a snapshot of an array. Sizes are bytes.
+type Status struct {
+	UUID              md.UUID
+	Name              string // from the superblock, "host:name" as stored
+	Level             int
+	LevelName         string // "raid5", "linear"
+	Layout            string // mdadm's word: "left-symmetric", "near=2", "" where the level has none
+	Metadata          string // "1.2"
+	Size              int64
+	Chunk             int64
+	RaidDevices       int
+	Events            uint64
+	Created, Updated  time.Time
+	State             string
+	ReadOnlyWhy       []string // when State is readonly, or degraded and not writable: why, one reason each
+	Findings          []string // what assembly noticed: stale members, spares left out
+	Degraded          int      // members missing
+	Dirty             bool
+	ConsistencyPolicy string
+	Sync              SyncStatus
+	MismatchSectors   int64
+	Members           []MemberStatus // by role, then spares
+}
+
+// SyncStatus is the background work of an array.
+type SyncStatus struct {
+	Action string // idle, resync, recover, check, repair
+	Done   int64  // bytes of the sync space
+	Total  int64
+	Speed  int64         // bytes per second, lately
+	ETA    time.Duration // 0 when not known
+}
+
+// MemberStatus is one member of an array, or one empty slot of it.
+type MemberStatus struct {
+	Path        string // "" when missing
+	Role        int    // -1 = none
+	State       string
+	Events      uint64
+	DataOffset  int64
+	Size        int64 // of its data area
+	ReadErrors  int64
+	WriteErrors int64
+	Corrected   int64
+	WriteMostly bool
+	DeviceUUID  md.UUID
+}

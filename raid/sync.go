@@ -1,0 +1,181 @@
+package raid
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"graid/raid/plan"
+)
+
+// syncState is how far background work is. Readers of a Status take it without a lock.
+type syncState struct {
+	kind   atomic.Int32 // -1: idle; else a plan.Kind
+	done   atomic.Int64 // bytes of the sync space
+	speed  atomic.Int64 // bytes per second, lately
+	errors atomic.Int64 // bytes that could not be resynced
+	ran    atomic.Bool  // there is progress to record
+
+	given   atomic.Bool  // resync was given up; see giveUpResync
+	reached atomic.Int64 // and this is how far it was
+}
+
+// What resync may cost, as md's sync_speed_min and a share for those who wait for their own I/O.
+const (
+	syncMin        = 1 << 20 // bytes per second that resync always gets
+	syncShare      = 4       // while the array is busy, resync works one part in so many of the time
+	syncPauseMax   = 200 * time.Millisecond
+	syncCheckpoint = 30 * time.Second // how often progress is written down
+)
+
+// resync is the task that makes members agree from View.Synced on: what an unclean stop, or a creation, left to do.
+//
+// It compares first and writes only where members differ: an array of sparse files stays sparse, and flash is not worn.
+func (a *Array) resync() {
+	defer a.sync.kind.Store(-1)
+	a.sync.ran.Store(true)
+	a.tell(EventRebuildStart, "", fmt.Sprintf("resync from %d of %d bytes", a.view.Load().Synced, a.geo.SyncSize))
+	saved := a.sched.Now()
+	for {
+		v := a.view.Load()
+		switch {
+		case a.closing.Load() || v.broken != nil:
+			return
+		case v.Synced >= a.geo.SyncSize:
+			a.checkpoint()
+			a.tell(EventRebuildEnd, "", a.resyncEnd())
+			return
+		}
+		began := a.sched.Now()
+		n, err := a.agree(v.Synced)
+		if err != nil {
+			a.tell(EventUncorrectable, "", fmt.Sprintf("resync stopped at %d: %v", v.Synced, err))
+			return
+		}
+		a.sync.done.Store(v.Synced + n)
+		now := a.sched.Now()
+		a.pace(n, now-began)
+		if now-saved >= syncCheckpoint {
+			saved = now
+			a.checkpoint()
+		}
+	}
+}
+
+// resyncEnd says how a resync ended.
+func (a *Array) resyncEnd() string {
+	switch lost := a.sync.errors.Load(); {
+	case a.sync.given.Load():
+		return "resync given up: a member failed, and what it would have made agree is gone with it"
+	case lost > 0:
+		return fmt.Sprintf("resync done, but %d bytes could not be read on any member", lost)
+	}
+	return "resync done"
+}
+
+// giveUpResync is called when a parity array loses a member before its resync is done. There is nothing left that parity could be
+// made to agree with: it is taken as it is from now on, as md does, and the superblocks go on saying how far resync was, so that
+// nobody starts the array again without being told. The caller holds meta.
+func (a *Array) giveUpResync() {
+	if a.geo.Level == 1 || a.geo.Level == 10 || a.view.Load().Synced >= a.geo.SyncSize {
+		return
+	}
+	a.sync.given.Store(true)
+	a.sync.reached.Store(a.view.Load().Synced)
+	a.change(func(v *view) { v.Synced = a.geo.SyncSize })
+}
+
+// pace keeps resync out of the way of others: after n bytes that took so long, it waits when the array is busy.
+func (a *Array) pace(n int64, took time.Duration) {
+	if took > 0 {
+		now := int64(float64(n) / took.Seconds())
+		a.sync.speed.Store((a.sync.speed.Load()*7 + now) / 8)
+	}
+	if a.inflight.Load() > 1 || a.wrote.Load() {
+		pause := min(took*(syncShare-1), syncPauseMax, time.Duration(float64(n)/syncMin*float64(time.Second)))
+		a.sched.Sleep(pause)
+	}
+}
+
+// checkpoint records in the superblocks how far resync is, behind the truth: what it wrote is flushed first. While the array is
+// marked dirty nothing is recorded, as md does not: the next clean mark will say it.
+func (a *Array) checkpoint() {
+	a.meta.Lock()
+	defer a.meta.Unlock()
+	if a.written != markClean || a.view.Load().broken != nil {
+		return
+	}
+	if dead, why := a.flushRoles(a.view.Load().Writable); dead != 0 {
+		if a.loseLocked(dead, why) != nil || a.view.Load().broken != nil {
+			return
+		}
+	}
+	if err := a.markAs(markClean); err != nil {
+		a.tell(EventUncorrectable, "", "resync progress not recorded: "+err.Error())
+	}
+}
+
+// agree makes a prefix of the sync space from at on agree, and moves View.Synced past it. It returns the length of the prefix.
+func (a *Array) agree(at int64) (int64, error) {
+	o := a.getOp()
+	defer a.putOp(o)
+	span := plan.Span{Lo: at, Hi: a.geo.SyncSize}
+	kind := plan.Check
+	for {
+		v := a.view.Load()
+		if v.broken != nil {
+			return 0, v.broken
+		}
+		o.view = *v
+		o.view.Avoid |= o.avoid
+		o.plan.Reset()
+		n, err := a.level.Sync(&o.plan, span, kind, &o.view.View)
+		if err != nil && o.cause != nil {
+			// Unreadable where nothing else has it: narrow down to it, and leave just that behind.
+			if span.Len() > a.info.Block {
+				span.Hi = span.Lo + half(min(span.Len(), syncNarrow), a.info.Block)
+				o.avoid, o.cause, kind = 0, nil, plan.Check
+				continue
+			}
+			a.sync.errors.Add(span.Len())
+			a.uncorrectable(o)
+			return span.Len(), nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		if o.lock(true) && a.view.Load() != v {
+			continue // made with an old View
+		}
+		again, err := a.syncStep(o, &kind)
+		if err != nil {
+			return 0, err
+		}
+		if again {
+			continue
+		}
+		a.change(func(v *view) { v.Synced = max(v.Synced, at+n) })
+		return n, nil
+	}
+}
+
+// syncNarrow is the longest piece that an unreadable sector makes resync look at again, bytes.
+const syncNarrow = 1 << 20
+
+// syncStep carries o's plan out. again says to plan again: something was learnt, or what was compared differs and is to be written.
+func (a *Array) syncStep(o *op, kind *plan.Kind) (again bool, err error) {
+	o.provide()
+	if o.perform(o.plan.Reads, 0); o.failed {
+		*kind = plan.Resync // whoever could not be read is written, if what it holds is known
+		return true, a.learn(o, o.plan.Reads, 0)
+	}
+	differ := o.calc()
+	if *kind == plan.Check {
+		*kind = plan.Resync
+		return differ > 0, nil
+	}
+	if o.perform(o.plan.Writes, 0); o.failed {
+		return true, a.learn(o, o.plan.Writes, 0)
+	}
+	return false, nil
+}
