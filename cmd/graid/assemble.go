@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"graid/daemon"
+)
+
+func assembleVerb() verb {
+	return verb{
+		name:  "assemble",
+		args:  "NAME MEMBER...",
+		short: "put an array together and serve it from a background process",
+		long: `Puts the array together from its members and serves it over NBD from a background process, which ends with
+"graid stop NAME". Prints the URI of the export. Exit status 3 if the array runs but is degraded.`,
+		flags: append(startFlags(), assembleFlags()...),
+		run:   assemble,
+	}
+}
+
+func assemble(c *call) error {
+	name, members, err := c.nameAndMembers()
+	if err != nil {
+		return err
+	}
+	cfg, err := c.config(name, members)
+	if err != nil {
+		return err
+	}
+	if err := daemon.CheckMembers(members); err != nil {
+		return err
+	}
+	a, err := background(c.ctx, cfg, c.serveArgs(cfg))
+	if err != nil {
+		return err
+	}
+	for _, x := range a.Exports {
+		fmt.Fprintln(c.out, x.URI)
+	}
+	return lookAt(a, cfg.Open.ReadOnly)
+}
+
+// serveArgs is the command line of the background process that does what cfg asks.
+func (c *call) serveArgs(cfg daemon.Config) []string {
+	args := []string{"serve", "--background"}
+	for _, f := range append(startFlags(), assembleFlags()...) {
+		switch {
+		case c.verb.flag(f.name) == nil || f.name == "force" && !cfg.Force || f.name == "uuid" && cfg.UUID == nil:
+		case f.name == "overlay":
+			if cfg.Open.Overlay != "" {
+				args = append(args, "--overlay="+cfg.Open.Overlay)
+			}
+		case f.name == "nbd":
+			for _, a := range cfg.Addresses {
+				args = append(args, "--nbd="+a.String())
+			}
+		case f.value == "":
+			if c.has(f.name) {
+				args = append(args, "--"+f.name)
+			}
+		case c.given(f.name):
+			args = append(args, "--"+f.name+"="+c.get(f.name))
+		}
+	}
+	return append(append(args, "--", cfg.Name), cfg.Members...)
+}
+
+// background starts the array's process and waits until it serves.
+func background(ctx context.Context, cfg daemon.Config, args []string) (daemon.Array, error) {
+	r, err := daemon.Spawn(ctx, args)
+	if err != nil {
+		return daemon.Array{}, err
+	}
+	if r.Array == nil {
+		return daemon.Array{}, &failure{r.Status, r.Error}
+	}
+	return *r.Array, nil
+}
+
+// lookAt says what needs attention in an array that was started, if anything does.
+func lookAt(a daemon.Array, readonly bool) error {
+	var what []string
+	if a.Degraded > 0 {
+		what = append(what, fmt.Sprintf("degraded: %d of %d members", a.RaidDevices-a.Degraded, a.RaidDevices))
+		if gone := missing(a); gone != "" {
+			what[0] += ", missing " + gone
+		}
+	}
+	if a.ReadOnly && !readonly {
+		what = append(what, "read-only: "+strings.Join(a.Reasons, "; "))
+	}
+	if len(what) == 0 {
+		return nil
+	}
+	what = append(what, a.Findings...)
+	return &attention{a.Name + " runs " + strings.Join(what, "; ")}
+}
+
+// missing names the roles that nobody fills, and who failed in them: "m3" or "m1 (b.img failed)".
+func missing(a daemon.Array) string {
+	var gone []string
+	for _, m := range a.Members {
+		if m.Role == nil || m.State != "missing" && m.State != "faulty" {
+			continue
+		}
+		s := fmt.Sprintf("m%d", *m.Role)
+		if m.State == "faulty" {
+			s += " (" + filepath.Base(m.Name()) + " failed)"
+		}
+		gone = append(gone, s)
+	}
+	return strings.Join(gone, ", ")
+}

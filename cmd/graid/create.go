@@ -1,0 +1,384 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"graid/block/file"
+	"graid/daemon"
+	"graid/raid"
+	"graid/raid/md"
+)
+
+func createVerb() verb {
+	return verb{
+		name:  "create",
+		args:  "NAME --level L MEMBER...",
+		short: "write superblocks on the members of a new array, and run it",
+		long: `Makes a new array of the members and serves it, as assemble does. Options have mdadm's meaning and mdadm's
+defaults. "missing" in place of a member leaves its slot empty. Everything that could be in the way is looked at before the
+first byte is written: members that are in use, that are in another array, or that hold a file system or a partition table.`,
+		flags: append([]flag{
+			{name: "level", short: "l", value: "LEVEL", usage: "linear, 0, 1, 5 or 10; raid5 and so on mean the same"},
+			{name: "raid-devices", short: "n", value: "N", usage: "how many slots (default: one per member that is no spare)"},
+			{name: "spare-devices", short: "x", value: "N", usage: "how many of the members, the last ones, are spares (default: 0)"},
+			{name: "chunk", short: "c", value: "SIZE", usage: "bytes on one member before the next (default: 512K)"},
+			{name: "layout", short: "p", value: "LAYOUT", usage: "such as left-symmetric, n2, f2 or o2 (default: the level's)"},
+			{name: "metadata", short: "e", value: "VERSION", usage: "1.0, 1.1 or 1.2: where the superblock lies (default: 1.2)"},
+			{name: "bitmap", short: "b", value: "internal|none", usage: "write-intent bitmap (default: internal from 100G a member on, else none)"},
+			{name: "consistency-policy", short: "k", value: "POLICY", usage: "resync or bitmap: how members are made to agree after a crash"},
+			{name: "size", short: "z", value: "SIZE", usage: "how much of each member to use (default: as much as the smallest has)"},
+			{name: "data-offset", value: "SIZE", usage: "where data starts on each member (default: mdadm's choice)"},
+			{name: "assume-clean", usage: "skip the first resync: only if the members are known to agree"},
+			{name: "homehost", value: "HOST", usage: "the host's part of the stored name (default: this host; none = no such part)"},
+			{name: "name", short: "N", value: "NAME", usage: "the stored name (default: NAME)"},
+			{name: "uuid", short: "u", value: "UUID", usage: "the array's identity (default: random)"},
+			{name: "write-mostly", value: "MEMBER", list: true, usage: "read from this mirror only when nothing else can be read; may be repeated"},
+			{name: "force", short: "f", usage: "overwrite members that are in an array or hold something else"},
+			{name: "member-size", value: "SIZE", usage: "make the member files that do not exist yet, sparse, of this size"},
+			{name: "no-start", usage: "write the superblocks and leave it at that"},
+			{name: "run", short: "R", quiet: true, usage: "as for mdadm: do not ask; graid never does"},
+		}, assembleFlags()...),
+		run: create,
+	}
+}
+
+// missingWord stands for an absent member.
+const missingWord = "missing"
+
+func create(c *call) error {
+	name, paths, err := c.nameAndMembers()
+	if err != nil {
+		return err
+	}
+	spec, err := c.spec(name, paths)
+	if err != nil {
+		return err
+	}
+	present := slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return p == missingWord })
+	cfg, err := c.config(name, present)
+	if err != nil {
+		return err
+	}
+	cfg.UUID, cfg.Force = nil, false
+	if cfg.Open.Overlay != "" {
+		return usage("create: --overlay keeps members as they are, and create is there to change them")
+	}
+	mostly, err := writeMostly(c, present)
+	if err != nil {
+		return err
+	}
+	made, err := makeFiles(c, present)
+	if err != nil {
+		return err
+	}
+	draft, err := write(c, spec, cfg, paths, mostly)
+	if err != nil {
+		return errors.Join(err, remove(made))
+	}
+	for _, w := range draft.Warnings {
+		fmt.Fprintln(c.err, "graid: note: "+oneLine(w))
+	}
+	describeDraft(c.out, name, paths, draft)
+	if c.has("no-start") {
+		return nil
+	}
+	// Run: with members missing there are fewer than a whole array has, as the user asked for.
+	a, err := background(c.ctx, cfg, append(c.serveArgs(cfg)[:2:2], append([]string{"--run"}, c.serveArgs(cfg)[2:]...)...))
+	if err != nil {
+		return fmt.Errorf("the array was written but does not run: %w", err)
+	}
+	if s := progress(a.Sync); s != "" {
+		fmt.Fprintf(c.out, "%s  %s\n", strings.Repeat(" ", len(name)), "in the background: "+s)
+	}
+	for _, x := range a.Exports {
+		fmt.Fprintln(c.out, x.URI)
+	}
+	return lookAt(a, false)
+}
+
+// write checks all there is to check and then writes the superblocks. The name is held meanwhile, so that nobody else runs
+// an array under it, and the members are let go of at the end.
+func write(c *call, spec md.Spec, cfg daemon.Config, paths []string, mostly []string) (draft *md.Draft, err error) {
+	if !c.has("no-start") {
+		claim, err := cfg.Folder.Claim(cfg.Name)
+		if err != nil {
+			return nil, err
+		}
+		defer claim.Release()
+		for _, a := range cfg.Addresses {
+			l, err := a.Listen()
+			if err != nil {
+				return nil, err
+			}
+			l.Close()
+		}
+	}
+	opened, err := daemon.OpenMembers(cfg.Members, cfg.Open)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, m := range opened {
+			err = errors.Join(err, m.Dev.Close())
+		}
+	}()
+	var members []raid.Member
+	next := 0
+	for _, p := range paths {
+		if p == missingWord {
+			members = append(members, raid.Member{})
+			continue
+		}
+		m := opened[next]
+		next++
+		m.Path, m.WriteMostly = p, slices.Contains(mostly, p)
+		if !c.has("force") {
+			if err := refuseContent(c.ctx, m); err != nil {
+				return nil, err
+			}
+		}
+		members = append(members, m)
+	}
+	return raid.Create(c.ctx, spec, members, raid.Options{Force: c.has("force")})
+}
+
+// spec reads the options that say what the array is to be.
+func (c *call) spec(name string, paths []string) (s md.Spec, err error) {
+	if err := daemon.CheckName(name); err != nil {
+		return s, usage("create: %v", err)
+	}
+	if !c.given("level") {
+		return s, usage("create: which level? give --level linear, 0, 1, 5 or 10")
+	}
+	if s.Level, err = md.ParseLevel(c.get("level")); err != nil {
+		return s, usage("create: --level: %v", err)
+	}
+	s.Layout = -1
+	if c.given("layout") {
+		layout, err := md.ParseLayout(s.Level, c.get("layout"))
+		if err != nil {
+			return s, usage("create: --layout: %v", err)
+		}
+		s.Layout = int(layout)
+	}
+	for _, o := range []struct {
+		name string
+		to   *int64
+	}{{"chunk", &s.Chunk}, {"size", &s.Size}, {"data-offset", &s.DataOffset}} {
+		if *o.to, err = c.size(o.name); err != nil {
+			return s, err
+		}
+		if c.given(o.name) && *o.to == 0 {
+			return s, usage("create: --%s: 0 is no size", o.name)
+		}
+	}
+	if s.Version, err = md.ParseVersion(c.get("metadata")); err != nil {
+		return s, usage("create: --metadata: %v", err)
+	}
+	if s.Version == md.V090 {
+		return s, usage("create: --metadata 0.90 is read but not written: use 1.0, 1.1 or 1.2")
+	}
+	if err := c.counts(&s, paths); err != nil {
+		return s, err
+	}
+	if s.Bitmap, err = c.bitmap(s, paths); err != nil {
+		return s, err
+	}
+	s.AssumeClean, s.Name, s.Created = c.has("assume-clean"), name, time.Now()
+	if c.given("name") {
+		s.Name = c.get("name")
+	}
+	if s.Homehost, err = homehost(c); err != nil {
+		return s, err
+	}
+	u, err := c.uuid()
+	if u != nil {
+		s.UUID = *u
+	}
+	return s, err
+}
+
+func (c *call) counts(s *md.Spec, paths []string) (err error) {
+	if s.Spares, err = c.count("spare-devices", 0); err != nil {
+		return err
+	}
+	if s.RaidDevices, err = c.count("raid-devices", len(paths)-s.Spares); err != nil {
+		return err
+	}
+	if s.RaidDevices+s.Spares != len(paths) || s.RaidDevices < 1 {
+		return usage("create: %d members for %d slots and %s: name one member, or the word missing, for each", len(paths), s.RaidDevices, plural(s.Spares, "spare"))
+	}
+	if slices.Contains(paths[s.RaidDevices:], missingWord) {
+		return usage("create: a spare cannot be missing: give fewer --spare-devices")
+	}
+	if len(paths) == 1 && paths[0] == missingWord || !slices.ContainsFunc(paths, func(p string) bool { return p != missingWord }) {
+		return usage("create: every member is missing: an array needs at least one")
+	}
+	return nil
+}
+
+// bitmapFrom is the size of a member from which on an array gets a bitmap unasked, as with mdadm, bytes: a resync of all of it takes
+// too long to go without.
+const bitmapFrom = 100 << 30
+
+// bitmap decides on a write-intent bitmap from --bitmap and --consistency-policy, which say the same in two ways.
+func (c *call) bitmap(s md.Spec, paths []string) (bool, error) {
+	redundant := s.Level > 0
+	policy, bitmap := c.get("consistency-policy"), c.get("bitmap")
+	switch policy {
+	case "", "resync", "bitmap":
+	case "ppl":
+		return false, usage("create: --consistency-policy ppl is not there yet: use resync or bitmap")
+	default:
+		return false, usage("create: --consistency-policy: %q is none of resync, bitmap", policy)
+	}
+	switch {
+	case bitmap != "" && bitmap != "internal" && bitmap != "none":
+		return false, usage("create: --bitmap: %q is neither internal nor none", bitmap)
+	case !redundant && (bitmap == "internal" || policy != ""):
+		return false, usage("create: %s has no redundancy to keep consistent: leave out --bitmap and --consistency-policy", md.LevelName(s.Level))
+	case bitmap == "internal" && policy == "resync", bitmap == "none" && policy == "bitmap":
+		return false, usage("create: --bitmap %s and --consistency-policy %s contradict each other", bitmap, policy)
+	case bitmap != "" || policy != "":
+		return bitmap == "internal" || policy == "bitmap", nil
+	}
+	size, _ := c.size("member-size")
+	for _, p := range paths {
+		if fi, err := os.Stat(p); err == nil && fi.Mode().IsRegular() {
+			size = max(size, fi.Size())
+		}
+	}
+	return redundant && max(size, diskSize(paths)) > bitmapFrom, nil
+}
+
+// diskSize is the size of the largest block device among paths, bytes; 0 when there is none that can be opened.
+func diskSize(paths []string) (most int64) {
+	for _, p := range paths {
+		fi, err := os.Stat(p)
+		if err != nil || !isBlock(fi.Mode()) {
+			continue
+		}
+		f, err := os.Open(p)
+		if err != nil {
+			continue
+		}
+		if n, err := f.Seek(0, io.SeekEnd); err == nil {
+			most = max(most, n)
+		}
+		f.Close()
+	}
+	return most
+}
+
+func homehost(c *call) (string, error) {
+	switch host := c.get("homehost"); {
+	case !c.given("homehost"):
+		host, err := os.Hostname()
+		if err != nil {
+			return "", nil // a name without a host's part is as good
+		}
+		return host, nil
+	case host == "none":
+		return "", nil
+	default:
+		return host, nil
+	}
+}
+
+// writeMostly checks that what is to be write-mostly is among the members, and returns it as the members are written.
+func writeMostly(c *call, members []string) ([]string, error) {
+	var list []string
+	for _, w := range c.list("write-mostly") {
+		i := slices.IndexFunc(members, func(m string) bool { return existing(m) == existing(w) })
+		if i < 0 {
+			return nil, usage("create: --write-mostly %s: is not among the members", w)
+		}
+		list = append(list, members[i])
+	}
+	return list, nil
+}
+
+// makeFiles makes the members that do not exist yet, if --member-size says how large, and returns which it made.
+func makeFiles(c *call, paths []string) (made []string, err error) {
+	size, err := c.size("member-size")
+	if err != nil {
+		return nil, err
+	}
+	if !c.given("member-size") {
+		for _, p := range paths {
+			if _, err := os.Stat(p); errors.Is(err, os.ErrNotExist) {
+				return nil, fmt.Errorf("%s: does not exist: check the path, or let --member-size 1G make it", p)
+			}
+		}
+		return nil, nil
+	}
+	for _, p := range paths {
+		if _, err := os.Stat(p); !errors.Is(err, os.ErrNotExist) || slices.Contains(made, p) {
+			continue
+		}
+		if err := file.Create(p, size); err != nil {
+			return nil, errors.Join(err, remove(made))
+		}
+		made = append(made, p)
+	}
+	return made, nil
+}
+
+func remove(files []string) (err error) {
+	for _, f := range files {
+		err = errors.Join(err, os.Remove(f))
+	}
+	return err
+}
+
+// describeDraft says what was made.
+func describeDraft(w io.Writer, name string, paths []string, d *md.Draft) {
+	var sb *md.Superblock
+	for _, s := range d.Supers {
+		if s != nil && s.Role() >= 0 {
+			sb = s
+		}
+	}
+	if sb == nil {
+		return
+	}
+	sizes := make([]int64, sb.RaidDisks)
+	here := 0
+	for _, s := range d.Supers {
+		if s == nil {
+			continue
+		}
+		if r := s.Role(); r >= 0 && r < len(sizes) {
+			sizes[r] = int64(s.DataSize) * md.Sector
+			here++
+		}
+	}
+	l := &line{w: w, indent: strings.Repeat(" ", len(name)+2)}
+	l.plain(name)
+	l.plain(md.LevelName(sb.Level))
+	if s := md.LayoutName(sb.Level, sb.Layout); s != "" {
+		l.plain(s)
+	}
+	l.plain(fmt.Sprintf("%d/%d members", here, sb.RaidDisks))
+	if n := len(paths) - sb.RaidDisks; n > 0 {
+		l.plain(plural(n, "spare"))
+	}
+	if sb.ChunkSize > 0 {
+		l.plain(human(int64(sb.ChunkSize)*md.Sector) + " chunks")
+	}
+	if g, err := raid.GeometryOf(sb, sizes); err == nil {
+		l.plain(human(g.Size))
+	}
+	l.plain("metadata " + sb.Version.String())
+	if d.Bitmap != nil {
+		l.plain("internal bitmap")
+	}
+	l.plain("UUID " + sb.SetUUID.String())
+	l.end()
+}

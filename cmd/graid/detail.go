@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"graid/daemon"
+)
+
+func detailVerb() verb {
+	return verb{
+		name:  "detail",
+		args:  "NAME",
+		short: "one running array in full",
+		long:  `Shows one running array in full, as "mdadm --detail" does.`,
+		flags: []flag{{name: "json", usage: "print JSON"}},
+		run: func(c *call) error {
+			name, err := c.oneName()
+			if err != nil {
+				return err
+			}
+			folder, err := lookFolder()
+			if err != nil {
+				return err
+			}
+			a, err := folder.Status(c.ctx, name)
+			if err != nil {
+				return err
+			}
+			if c.has("json") {
+				return printJSON(c.out, a)
+			}
+			return printDetail(c.out, a)
+		},
+	}
+}
+
+// facts prints "label : value" lines, the labels right-aligned as mdadm does.
+type facts struct {
+	w   io.Writer
+	err error
+}
+
+func (f *facts) say(label, format string, a ...any) {
+	f.print("%18s : %s\n", label, fmt.Sprintf(format, a...))
+}
+
+func (f *facts) gap() { f.print("\n") }
+
+func (f *facts) print(format string, a ...any) {
+	if _, err := fmt.Fprintf(f.w, format, a...); err != nil && f.err == nil {
+		f.err = err
+	}
+}
+
+// clock is a time as mdadm shows it.
+func clock(t time.Time) string { return t.Local().Format(time.ANSIC) }
+
+func printDetail(w io.Writer, a daemon.Array) error {
+	p := paintFor(w)
+	f := &facts{w: w}
+	f.print("%s:\n", p.bold(a.Name))
+	f.say("Version", "%s", a.Metadata)
+	if a.Created != nil {
+		f.say("Creation Time", "%s", clock(*a.Created))
+	}
+	f.say("Raid Level", "%s", a.Level)
+	f.say("Array Size", "%s", both(a.SizeBytes))
+	if size := memberSize(a); size > 0 {
+		f.say("Member Data Size", "%s", both(size))
+	}
+	f.say("Raid Devices", "%d", a.RaidDevices)
+	count := map[string]int{}
+	for _, m := range a.Members {
+		count[m.State]++
+	}
+	f.say("Total Devices", "%d", len(a.Members)-count["missing"])
+	f.gap()
+	if a.Updated != nil {
+		f.say("Update Time", "%s", clock(*a.Updated))
+	}
+	f.say("State", "%s", stateWords(p, a))
+	f.say("Active Devices", "%d", count["in_sync"])
+	f.say("Working Devices", "%d", count["in_sync"]+count["rebuilding"]+count["spare"]+count["journal"])
+	f.say("Failed Devices", "%d", count["faulty"])
+	f.say("Spare Devices", "%d", count["spare"]+count["rebuilding"])
+	f.gap()
+	if a.Layout != "" {
+		f.say("Layout", "%s", a.Layout)
+	}
+	if a.ChunkBytes > 0 {
+		f.say("Chunk Size", "%s", human(a.ChunkBytes))
+	}
+	f.say("Consistency Policy", "%s", a.ConsistencyPolicy)
+	if s := progress(a.Sync); s != "" {
+		f.say("Sync", "%s", s)
+	}
+	if a.MismatchSectors > 0 {
+		f.say("Mismatches", "%d sectors", a.MismatchSectors)
+	}
+	f.gap()
+	f.say("Name", "%s", a.StoredName)
+	f.say("UUID", "%s", a.UUID)
+	f.say("Events", "%d", a.Events)
+	for _, x := range a.Exports {
+		f.say("Export", "%s  %s", x.URI, plural(x.Clients, "client"))
+	}
+	if a.PID > 0 {
+		f.say("Server", "pid %d", a.PID)
+	}
+	for _, s := range a.Reasons {
+		f.say("Read-only because", "%s", s)
+	}
+	for _, s := range a.Findings {
+		f.say("Note", "%s", s)
+	}
+	f.gap()
+	if f.err != nil {
+		return f.err
+	}
+	return memberTable(w, a.Members)
+}
+
+func memberTable(w io.Writer, members []daemon.Member) error {
+	var rows [][]string
+	for _, m := range members {
+		role, path, events := "-", "-", "-"
+		if m.Role != nil {
+			role = fmt.Sprint(*m.Role)
+		}
+		if m.Path != nil {
+			path, events = *m.Path, fmt.Sprint(m.Events)
+		}
+		state := strings.Join(append([]string{m.State}, m.Flags...), ",")
+		e := m.Errors
+		rows = append(rows, []string{role, state, events, fmt.Sprintf("%d/%d/%d", e.Read, e.Write, e.Corrected), path})
+	}
+	return table(w, []string{"Role", "State", "Events", "Errors r/w/corrected", "Member"}, rows)
+}
+
+// stateWords is "clean, degraded, resyncing" and the like.
+func stateWords(p paint, a daemon.Array) string {
+	words := []string{p.state(a.State)}
+	if a.State == "degraded" {
+		clean := "clean"
+		if a.Dirty {
+			clean = "active"
+		}
+		words = []string{clean, p.state("degraded")}
+	}
+	if a.ReadOnly && a.State != "readonly" {
+		words = append(words, p.warn("read-only"))
+	}
+	if a.Sync.Action != "idle" {
+		words = append(words, a.Sync.Action)
+	}
+	return strings.Join(words, ", ")
+}
+
+func memberSize(a daemon.Array) int64 {
+	var least int64
+	for _, m := range a.Members {
+		if m.Role != nil && m.Size > 0 && (least == 0 || m.Size < least) {
+			least = m.Size
+		}
+	}
+	return least
+}

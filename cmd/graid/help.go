@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+const helpHead = `graid: software RAID in user space, in the on-disk format of Linux md.
+
+  graid VERB [options] ARGUMENTS        options may stand before or after the arguments
+
+`
+
+const helpTail = `
+  member    a regular file or a block device; "missing" where create is to leave a slot empty
+  NAME      the array's short name while it runs, such as md0
+  SIZE      4096, 64K, 1M, 2G: binary multiples
+
+Exit status: 0 done, 1 failed, 2 wrong use, 3 done but something needs attention.
+"graid help VERB" explains one verb; "graid demo" shows a tour on throw-away files.
+`
+
+func help(w io.Writer, all []verb, args []string) error {
+	if len(args) == 0 {
+		printHelp(w, all)
+		return nil
+	}
+	for i := range all {
+		if all[i].name == args[0] {
+			printVerb(w, &all[i])
+			return nil
+		}
+	}
+	return unknownVerb(all, args[0])
+}
+
+func printHelp(w io.Writer, all []verb) {
+	fmt.Fprint(w, helpHead)
+	for _, v := range all {
+		fmt.Fprintf(w, "  %-10s%s\n", v.name, v.short)
+	}
+	fmt.Fprint(w, helpTail)
+}
+
+func printVerb(w io.Writer, v *verb) {
+	line := "graid " + v.name
+	if len(v.flags) > 0 {
+		line += " [options]"
+	}
+	if v.args != "" {
+		line += " " + v.args
+	}
+	fmt.Fprintf(w, "%s\n\n%s\n", line, strings.TrimSpace(v.long))
+	if len(v.flags) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	for _, f := range v.flags {
+		if f.quiet {
+			continue
+		}
+		name := "--" + f.name
+		if f.short != "" {
+			name = "-" + f.short + ", " + name
+		}
+		if f.value != "" {
+			name += " " + f.value
+		}
+		if len(name) > 26 {
+			fmt.Fprintf(w, "  %s\n  %-27s%s\n", name, "", f.usage)
+			continue
+		}
+		fmt.Fprintf(w, "  %-27s%s\n", name, f.usage)
+	}
+}
+
+func versionVerb() verb {
+	return verb{
+		name:  "version",
+		short: "print the version",
+		long:  "Prints the version of graid.",
+		run: func(c *call) error {
+			if err := c.noArgs(); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(c.out, "graid "+version)
+			return err
+		},
+	}
+}

@@ -1,0 +1,11 @@
+//go:build !linux && !darwin && !freebsd && !netbsd && !openbsd && !dragonfly
+
+package main
+
+import (
+	"errors"
+	"os"
+)
+
+// keysAtOnce is not possible here: Ctrl-C ends what q would.
+func keysAtOnce(*os.File) (restore func(), err error) { return nil, errors.ErrUnsupported }

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"graid/daemon"
+)
+
+// width is what plain output fits into, columns. Paths and URIs are never cut: they stay usable.
+const width = 80
+
+func statusVerb() verb {
+	return verb{
+		name:  "status",
+		args:  "[NAME]",
+		short: "every running array, at one glance",
+		long:  `Shows every running array of this user, or one of them, as /proc/mdstat would.`,
+		flags: []flag{{name: "json", usage: "print JSON"}},
+		run: func(c *call) error {
+			list, err := running(c)
+			if err != nil {
+				return err
+			}
+			if c.has("json") {
+				return statusJSON(c, list)
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(c.out, "no arrays are running")
+				return nil
+			}
+			return statusPlain(c, list)
+		},
+	}
+}
+
+// running asks every array, or the one that is named.
+func running(c *call) ([]daemon.Answer, error) {
+	if len(c.args) > 1 {
+		return nil, usage("%s: takes one name, got %q as well", c.verb.name, c.args[1])
+	}
+	folder, err := lookFolder()
+	if err != nil {
+		return nil, err
+	}
+	if len(c.args) == 0 {
+		return folder.All(c.ctx)
+	}
+	a, err := folder.Status(c.ctx, c.args[0])
+	return []daemon.Answer{{Name: c.args[0], Array: a}}, err
+}
+
+// overview is what `status --json` prints.
+type overview struct {
+	Arrays    []daemon.Array `json:"arrays"`
+	Multipath []struct{}     `json:"multipath"`
+}
+
+func statusJSON(c *call, list []daemon.Answer) error {
+	o := overview{Arrays: []daemon.Array{}, Multipath: []struct{}{}}
+	for _, a := range list {
+		if a.Err == nil && a.Died == nil {
+			o.Arrays = append(o.Arrays, a.Array)
+		}
+	}
+	if err := printJSON(c.out, o); err != nil {
+		return err
+	}
+	return trouble(list)
+}
+
+func statusPlain(c *call, list []daemon.Answer) error {
+	for _, a := range list {
+		switch {
+		case a.Died != nil:
+			fmt.Fprintf(c.out, "%s  not running: its server (pid %d) died; assemble it again:\n     graid assemble %s %s\n",
+				a.Name, a.Died.PID, a.Name, strings.Join(quoted(a.Died.Members), " "))
+		case a.Err != nil:
+			fmt.Fprintf(c.out, "%s  no answer\n", a.Name)
+		default:
+			if err := printStatus(c.out, a.Array); err != nil {
+				return err
+			}
+		}
+	}
+	return trouble(list)
+}
+
+// trouble is the error for arrays that did not answer.
+func trouble(list []daemon.Answer) error {
+	for _, a := range list {
+		if a.Err != nil {
+			return a.Err
+		}
+	}
+	return nil
+}
+
+// printStatus says how an array is, in lines that fit the width, and what to do about what is wrong.
+//
+//	md0  raid5  degraded  3/4 members  64K chunks  189M  resync 12.4% 183M/s 41m left
+//	     m3 missing: …
+//	     nbd+unix:///md0?socket=/run/graid/md0.nbd  1 client
+func printStatus(w io.Writer, a daemon.Array) error {
+	p := paintFor(w)
+	indent := strings.Repeat(" ", len(a.Name)+2)
+	line := &line{w: w, indent: indent}
+	line.add(a.Name, p.bold(a.Name))
+	line.add(a.Level, a.Level)
+	state := a.State
+	if a.ReadOnly && state != "readonly" {
+		state += " (read-only)"
+	}
+	line.add(state, p.state(a.State)+strings.TrimPrefix(state, a.State))
+	line.plain(fmt.Sprintf("%d/%d members", a.RaidDevices-a.Degraded, a.RaidDevices))
+	if a.ChunkBytes > 0 {
+		line.plain(human(a.ChunkBytes) + " chunks")
+	}
+	line.plain(human(a.SizeBytes))
+	if s := progress(a.Sync); s != "" {
+		line.plain(s)
+	}
+	line.end()
+	for _, m := range a.Members {
+		if s := memberLine(m); s != "" {
+			line.plain(s)
+		}
+	}
+	line.end()
+	for _, why := range a.Reasons {
+		line.plain("read-only: " + why)
+		line.end()
+	}
+	for _, f := range a.Findings {
+		line.plain(f)
+		line.end()
+	}
+	for _, x := range a.Exports {
+		fmt.Fprintf(w, "%s%s  %s\n", indent, x.URI, plural(x.Clients, "client"))
+	}
+	return line.err
+}
+
+// memberLine tells of a member that is not simply in sync.
+func memberLine(m daemon.Member) string {
+	role := "spare"
+	if m.Role != nil {
+		role = fmt.Sprintf("m%d", *m.Role)
+	}
+	name := filepath.Base(m.Name())
+	if m.Path == nil {
+		return role + " missing"
+	}
+	var notes []string
+	if m.State != "in_sync" && m.State != "spare" {
+		notes = append(notes, m.State)
+	}
+	if n := m.Errors.Read; n > 0 {
+		notes = append(notes, plural(int(n), "read error"))
+	}
+	if n := m.Errors.Write; n > 0 {
+		notes = append(notes, plural(int(n), "write error"))
+	}
+	if n := m.Errors.Corrected; n > 0 {
+		notes = append(notes, fmt.Sprintf("%d corrected", n))
+	}
+	if len(notes) == 0 && m.State != "spare" {
+		return ""
+	}
+	return strings.TrimSpace(role + " " + name + " " + strings.Join(notes, ", "))
+}
+
+// progress is "resync 12.4% 183M/s 41m left", or "" when nothing is going on.
+func progress(s daemon.Sync) string {
+	if s.Action == "idle" || s.Action == "" {
+		return ""
+	}
+	text := s.Action
+	if s.Total > 0 {
+		text += fmt.Sprintf(" %.1f%%", 100*float64(s.Done)/float64(s.Total))
+	}
+	if s.Speed > 0 {
+		text += " " + human(s.Speed) + "/s"
+	}
+	if s.ETA != nil {
+		text += " " + span(time.Duration(*s.ETA)*time.Second) + " left"
+	}
+	return text
+}
+
+// line lays words out in lines of at most width columns, two spaces between them, what follows indented.
+type line struct {
+	w      io.Writer
+	indent string
+	used   int // columns of the current line; 0 = nothing yet
+	first  bool
+	err    error
+}
+
+func (l *line) plain(s string) { l.add(s, s) }
+
+// add puts shown, which takes as many columns as text, on the line or on the next one.
+func (l *line) add(text, shown string) {
+	if l.used > 0 && l.used+2+utf8.RuneCountInString(text) > width {
+		l.end()
+	}
+	lead := "  "
+	if l.used == 0 {
+		lead = ""
+		if l.first {
+			lead = l.indent
+		}
+	}
+	l.used += len(lead) + utf8.RuneCountInString(text)
+	l.write(lead + shown)
+}
+
+func (l *line) end() {
+	l.first = true
+	if l.used > 0 {
+		l.write("\n")
+	}
+	l.used = 0
+}
+
+func (l *line) write(s string) {
+	if _, err := io.WriteString(l.w, s); err != nil && l.err == nil {
+		l.err = err
+	}
+}
+
+// quoted makes words safe to paste into a shell.
+func quoted(words []string) []string {
+	var q []string
+	for _, w := range words {
+		if strings.Trim(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+,:@%=-") != "" || w == "" {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		q = append(q, w)
+	}
+	return q
+}
+
+// existing is the absolute path of what is there, and any other word as it is.
+func existing(arg string) string {
+	if _, err := os.Stat(arg); err != nil {
+		return arg
+	}
+	if abs, err := filepath.Abs(arg); err == nil {
+		return abs
+	}
+	return arg
+}

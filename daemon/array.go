@@ -1,0 +1,140 @@
+package daemon
+
+import (
+	"time"
+
+	"graid/raid"
+)
+
+// Array is what a running array says about itself: the ARRAY of the command line's JSON. Keys are never renamed or dropped.
+// Sizes are bytes.
+type Array struct {
+	Name              string     `json:"name"`
+	UUID              string     `json:"uuid"`
+	Level             string     `json:"level"`
+	Layout            string     `json:"layout"`
+	Metadata          string     `json:"metadata"`
+	StoredName        string     `json:"stored_name"` // from the superblock: "host:name"
+	SizeBytes         int64      `json:"size_bytes"`
+	ChunkBytes        int64      `json:"chunk_bytes"`
+	RaidDevices       int        `json:"raid_devices"`
+	Events            uint64     `json:"events"`
+	State             string     `json:"state"`
+	Degraded          int        `json:"degraded"`
+	Dirty             bool       `json:"dirty"`
+	ReadOnly          bool       `json:"readonly"`
+	Reasons           []string   `json:"readonly_reasons"`
+	Findings          []string   `json:"findings"`
+	ConsistencyPolicy string     `json:"consistency_policy"`
+	Sync              Sync       `json:"sync"`
+	MismatchSectors   int64      `json:"mismatch_sectors"`
+	Exports           []Export   `json:"exports"`
+	Members           []Member   `json:"members"`
+	Created           *time.Time `json:"created"`
+	Updated           *time.Time `json:"updated"`
+	Started           *time.Time `json:"started"` // the process that serves it
+	PID               int        `json:"pid"`
+}
+
+// Sync is the background work of an array.
+type Sync struct {
+	Action string `json:"action"` // idle, resync, recover, check, repair, reshape, frozen
+	Done   int64  `json:"done_bytes"`
+	Total  int64  `json:"total_bytes"`
+	Speed  int64  `json:"speed_bytes_per_second"`
+	ETA    *int64 `json:"eta_seconds"` // null = not known
+}
+
+// Export is one address an array is served at.
+type Export struct {
+	URI      string `json:"uri"`
+	Clients  int    `json:"clients"`
+	ReadOnly bool   `json:"readonly"`
+}
+
+// Errors are a member's, since the array was assembled.
+type Errors struct {
+	Read      int64 `json:"read"`
+	Write     int64 `json:"write"`
+	Corrected int64 `json:"corrected"`
+}
+
+// Member is one member of an array, or one empty slot of it.
+type Member struct {
+	Path       *string  `json:"path"` // null = nobody is in this slot
+	Role       *int     `json:"role"` // null = none: a spare, a journal
+	State      string   `json:"state"`
+	Events     uint64   `json:"events"`
+	DataOffset int64    `json:"data_offset_bytes"`
+	Size       int64    `json:"size_bytes"`
+	Errors     Errors   `json:"errors"`
+	Flags      []string `json:"flags"`
+	DeviceUUID string   `json:"device_uuid"`
+}
+
+// Name is the member's path, or "" for an empty slot.
+func (m Member) Name() string {
+	if m.Path == nil {
+		return ""
+	}
+	return *m.Path
+}
+
+// describe turns a Status into what is told about it.
+func describe(s raid.Status) Array {
+	a := Array{
+		UUID: s.UUID.String(), Level: s.LevelName, Layout: s.Layout, Metadata: s.Metadata, StoredName: s.Name,
+		SizeBytes: s.Size, ChunkBytes: s.Chunk, RaidDevices: s.RaidDevices, Events: s.Events,
+		State: s.State, Degraded: s.Degraded, Dirty: s.Dirty,
+		ReadOnly: len(s.ReadOnlyWhy) > 0 || s.State == raid.StateReadOnly,
+		Reasons:  list(s.ReadOnlyWhy), Findings: list(s.Findings),
+		ConsistencyPolicy: s.ConsistencyPolicy, MismatchSectors: s.MismatchSectors,
+		Sync:    Sync{Action: s.Sync.Action, Done: s.Sync.Done, Total: s.Sync.Total, Speed: s.Sync.Speed},
+		Exports: []Export{}, Members: []Member{},
+		Created: when(s.Created), Updated: when(s.Updated),
+	}
+	if a.Sync.Action == "" {
+		a.Sync.Action = "idle"
+	}
+	if s.Sync.ETA > 0 {
+		seconds := int64(s.Sync.ETA.Round(time.Second) / time.Second)
+		a.Sync.ETA = &seconds
+	}
+	for _, m := range s.Members {
+		a.Members = append(a.Members, describeMember(m))
+	}
+	return a
+}
+
+func describeMember(m raid.MemberStatus) Member {
+	d := Member{
+		State: m.State, Events: m.Events, DataOffset: m.DataOffset, Size: m.Size,
+		Errors: Errors{Read: m.ReadErrors, Write: m.WriteErrors, Corrected: m.Corrected},
+		Flags:  []string{}, DeviceUUID: m.DeviceUUID.String(),
+	}
+	if m.Path != "" {
+		d.Path = &m.Path
+	}
+	if m.Role >= 0 {
+		d.Role = &m.Role
+	}
+	if m.WriteMostly {
+		d.Flags = append(d.Flags, "write_mostly")
+	}
+	return d
+}
+
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

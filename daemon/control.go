@@ -1,0 +1,156 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// routes is what the control socket answers. Bodies are JSON both ways; an error is {"error": "one line"}.
+func (p *Process) routes() http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, p.Array(), nil) })
+	m.HandleFunc("GET /events", p.follow)
+	m.HandleFunc("POST /fail", p.fail)
+	m.HandleFunc("POST /wait", p.wait)
+	m.HandleFunc("POST /stop", p.stop)
+	return m
+}
+
+type failRequest struct {
+	Member string `json:"member"`
+}
+
+type stopRequest struct {
+	Force bool `json:"force"`
+}
+
+type complaint struct {
+	Error string `json:"error"`
+}
+
+// maxBody is the most a request to the control socket may carry, bytes.
+const maxBody = 64 << 10
+
+func (p *Process) fail(w http.ResponseWriter, r *http.Request) {
+	var q failRequest
+	if !ask(w, r, &q) {
+		return
+	}
+	path, err := p.member(q.Member)
+	if err == nil {
+		err = p.array.Fail(r.Context(), path)
+	}
+	answer(w, p.Array(), err)
+}
+
+func (p *Process) wait(w http.ResponseWriter, r *http.Request) {
+	err := p.array.Wait(r.Context())
+	answer(w, p.Array(), err)
+}
+
+func (p *Process) stop(w http.ResponseWriter, r *http.Request) {
+	var q stopRequest
+	if !ask(w, r, &q) {
+		return
+	}
+	before := p.Array()
+	answer(w, before, p.Stop(q.Force))
+}
+
+// member finds the member that the user means: by its path, by being the same file, or by a last part that only one has.
+func (p *Process) member(asked string) (string, error) {
+	var all, same []string
+	for _, m := range p.array.Status().Members {
+		if m.Path == "" {
+			continue
+		}
+		if m.Path == asked {
+			return asked, nil
+		}
+		all = append(all, m.Path)
+		if sameNode(m.Path, asked) || filepath.Base(m.Path) == asked {
+			same = append(same, m.Path)
+		}
+	}
+	switch len(same) {
+	case 1:
+		return same[0], nil
+	case 0:
+		return "", fmt.Errorf("%s: not a member of %s; its members are %s", asked, p.cfg.Name, strings.Join(all, ", "))
+	}
+	return "", fmt.Errorf("%s: could be any of %s: write the whole path", asked, strings.Join(same, ", "))
+}
+
+func sameNode(a, b string) bool {
+	fa, err1 := os.Stat(a)
+	fb, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(fa, fb)
+}
+
+// follow streams events as server-sent events, from number ?since= on, until the client goes or the array stops. Each has
+// its number as id.
+func (p *Process) follow(w http.ResponseWriter, r *http.Request) {
+	next, _ := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
+	if last, err := strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64); err == nil {
+		next = last + 1
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	flush := http.NewResponseController(w)
+	for {
+		list, first, more := p.ring.since(next)
+		for i, e := range list {
+			b, err := json.Marshal(e)
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", first+int64(i), e.Kind, b)
+		}
+		next = first + int64(len(list))
+		if flush.Flush() != nil {
+			return
+		}
+		select {
+		case <-more:
+		case <-r.Context().Done():
+			return
+		case <-p.done:
+			return
+		}
+	}
+}
+
+func ask(w http.ResponseWriter, r *http.Request, q any) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(q); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		tell(w, complaint{"the request is not understood: " + err.Error()})
+		return false
+	}
+	return true
+}
+
+func answer(w http.ResponseWriter, a Array, err error) {
+	switch {
+	case err == nil:
+		tell(w, a)
+		return
+	case errors.Is(err, ErrBusy):
+		w.WriteHeader(http.StatusConflict)
+	default:
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+	tell(w, complaint{err.Error()})
+}
+
+func tell(w http.ResponseWriter, v any) {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // who asked has gone: nothing to do about it
+}

@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"graid/block/file"
+	"graid/raid"
+)
+
+// OpenOptions are how members are opened.
+type OpenOptions struct {
+	ReadOnly bool
+	Mode     file.Mode
+	Overlay  string // a folder: writes go to files there, the members stay as they are
+	NoLock   bool   // with ReadOnly: look even if somebody else has it
+}
+
+// CheckMembers refuses, before anything is opened, what cannot be a member, and one file given twice.
+func CheckMembers(paths []string) error {
+	seen := make([]fs.FileInfo, 0, len(paths))
+	for _, p := range paths {
+		if scheme, _, ok := strings.Cut(p, "://"); ok && strings.HasPrefix(scheme, "nbd") {
+			return fmt.Errorf("%s: members over NBD are not there yet: use files and block devices", p)
+		}
+		fi, err := os.Stat(p)
+		if err != nil {
+			return plainPath(err)
+		}
+		if fi.IsDir() {
+			return fmt.Errorf("%s: is a folder: give the files in it, or `graid scan` it", p)
+		}
+		for j, s := range seen {
+			if os.SameFile(s, fi) {
+				if paths[j] == p {
+					return fmt.Errorf("%s: given twice", p)
+				}
+				return fmt.Errorf("%s: is the same file as %s: a member can be given only once", p, paths[j])
+			}
+		}
+		seen = append(seen, fi)
+	}
+	return nil
+}
+
+// OpenMembers opens what the paths name, each for this process alone, or none of them.
+func OpenMembers(paths []string, o OpenOptions) ([]raid.Member, error) {
+	if err := CheckMembers(paths); err != nil {
+		return nil, err
+	}
+	var list []raid.Member
+	for _, p := range paths {
+		m, err := openMember(p, o)
+		if err != nil {
+			CloseMembers(list)
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// CloseMembers closes the devices of members.
+func CloseMembers(list []raid.Member) {
+	for _, m := range list {
+		if m.Dev != nil {
+			m.Dev.Close()
+		}
+	}
+}
+
+func openMember(path string, o OpenOptions) (raid.Member, error) {
+	d, err := file.Open(path, file.Options{ReadOnly: o.ReadOnly || o.Overlay != "", Mode: o.Mode, NoLock: o.NoLock})
+	if err != nil {
+		return raid.Member{}, inUse(err)
+	}
+	if o.Overlay == "" || o.ReadOnly {
+		return raid.Member{Path: path, Dev: d}, nil
+	}
+	over, err := cover(d, path, o.Overlay)
+	if err != nil {
+		d.Close()
+		return raid.Member{}, err
+	}
+	return raid.Member{Path: path, Dev: over}, nil
+}
+
+// inUse says what to do about a member that somebody else holds.
+func inUse(err error) error {
+	if errors.Is(err, file.ErrInUse) {
+		return fmt.Errorf("%w: stop the array that it is a member of (`graid status` shows yours), or unmount it", err)
+	}
+	return err
+}
