@@ -153,6 +153,7 @@ func (l *level) walk(p *plan.Plan, r block.Request, v *plan.View, do func(*plan.
 		within := (r.Off + n) % l.stripe
 		a := part{stripe: (r.Off + n) / l.stripe, lo: within, hi: min(l.stripe, within+r.Len-n), user: n, zero: r.Op != block.Write}
 		a.parity = l.parity(a.stripe)
+		next := a.hi
 		if a.hi-a.lo < l.stripe && l.chunk > l.cut {
 			a.hi = min(a.hi, (a.lo/l.cut+1)*l.cut)
 		}
@@ -163,6 +164,9 @@ func (l *level) walk(p *plan.Plan, r block.Request, v *plan.View, do func(*plan.
 			return n, err
 		}
 		n += a.hi - a.lo
+		if a.hi < next {
+			break // the rest of the stripe may have the same rows: one plan must not compute their parity twice
+		}
 	}
 	return n, nil
 }

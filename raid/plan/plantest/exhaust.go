@@ -1,0 +1,222 @@
+package plantest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"graid/block"
+	"graid/raid/plan"
+)
+
+// exam is one level against its model.
+type exam struct {
+	t         *testing.T
+	level     plan.Level
+	g         plan.Geometry
+	model     Model
+	data      []byte  // what the array holds
+	clean     Members // … and the members then
+	rand      *rand.Rand
+	plan      plan.Plan
+	work      Members
+	user      []byte
+	fresh     []byte // what is written
+	stride    int    // of requests in worlds with faults: one in so many is made
+	request   int
+	positions map[Place]int64
+}
+
+// Exhaust makes every request there is on a small array, in every world there is, and compares all that the members hold afterwards
+// with what the model says, byte by byte; then it syncs those worlds. stride thins the requests in worlds with two faults or with
+// redundancy that disagrees: one in so many is made.
+func Exhaust(t *testing.T, level plan.Level, model Model, stride int) {
+	t.Helper()
+	x := &exam{t: t, level: level, g: level.Geometry(), model: model, rand: rand.New(rand.NewPCG(1, 2)), stride: stride}
+	x.data, x.fresh, x.user = x.random(x.g.Size), x.random(x.g.Size), make([]byte, x.g.Size)
+	x.clean = model.members(x.g, x.data)
+	x.work = x.clean.Clone()
+	n := 0
+	x.worlds(func(w *world) {
+		n++
+		x.requests(w)
+		x.syncs(w)
+	})
+	x.flips()
+	t.Logf("%d worlds, %d requests", n, x.request)
+}
+
+func (x *exam) random(n int64) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(x.rand.Uint32())
+	}
+	return b
+}
+
+func (x *exam) requests(w *world) {
+	stride := 1
+	if w.faults > 1 || w.faults == 1 && w.Synced < x.g.SyncSize || w.Prefer != 0 {
+		stride = x.stride
+	}
+	i := x.request
+	for off := range x.g.Size {
+		for n := int64(1); off+n <= x.g.Size; n++ {
+			if i++; i%stride != 0 {
+				continue
+			}
+			x.request++
+			x.read(w, off, n)
+			x.write(w, block.Write, off, n)
+			x.write(w, block.WriteZeroes, off, n)
+			x.write(w, block.Discard, off, n)
+		}
+	}
+}
+
+func (x *exam) failed(w *world, what any, err error) {
+	x.t.Helper()
+	require.FailNow(x.t, fmt.Sprintf("%v in%s: %v\n%s", what, w, err, &x.plan))
+}
+
+// one plans, judges and runs a prefix of r.
+func (x *exam) one(w *world, r block.Request) (int64, error) {
+	x.plan.Reset()
+	n, err := x.level.Plan(&x.plan, r, &w.View)
+	if err != nil {
+		if !errors.Is(err, plan.ErrFailed) || !w.mayFail {
+			x.failed(w, r, err)
+		}
+		return 0, err
+	}
+	if err := Laws(&x.plan, x.g, r, n, &w.View); err != nil {
+		x.failed(w, r, err)
+	}
+	Run(&x.plan, x.work, r.Buf)
+	return n, nil
+}
+
+func (x *exam) read(w *world, off, n int64) {
+	x.work.copyFrom(w.members)
+	r := block.Request{Op: block.Read, Off: off, Len: n, Buf: fill(x.user[:n], scratch)}
+	done := int64(0)
+	for done < n {
+		took, err := x.one(w, r.Slice(done, n))
+		if err != nil {
+			x.honest(w, r.Slice(done, n))
+			break
+		}
+		done += took
+	}
+	if !bytes.Equal(r.Buf[:done], x.data[off:off+done]) {
+		x.failed(w, r, errors.New("reads something else"))
+	}
+}
+
+// honest wants a request that was refused to have a byte that no member has. With parity that is for mayFail to say.
+func (x *exam) honest(w *world, r block.Request) {
+	if x.model.Parity != nil {
+		return
+	}
+	for off := r.Off; off < r.End(); off++ {
+		kept := false
+		for _, at := range x.model.Places(off) {
+			kept = kept || w.valid(at) && (r.Op != block.Read || !w.Avoid.Has(at.Role))
+		}
+		if !kept {
+			return
+		}
+	}
+	x.failed(w, r, errors.New("refused although every byte is there"))
+}
+
+func (x *exam) write(w *world, op block.Op, off, n int64) {
+	x.work.copyFrom(w.members)
+	r := block.Request{Op: op, Off: off, Len: n}
+	if op == block.Write {
+		r.Buf = x.user[:n]
+		copy(r.Buf, x.fresh)
+	}
+	done := int64(0)
+	for done < n {
+		took, err := x.one(w, r.Slice(done, n))
+		if err != nil {
+			x.honest(w, r.Slice(done, n))
+			break
+		}
+		done += took
+	}
+	if r.Buf != nil && !bytes.Equal(r.Buf, x.fresh[:n]) {
+		x.failed(w, r, errors.New("changes the caller's buffer"))
+	}
+	x.compare(w, r, off, off+done)
+}
+
+// compare wants every member to hold what it must after [lo, hi) was written, and nothing else to have changed.
+func (x *exam) compare(w *world, r block.Request, lo, hi int64) {
+	data := bytes.Clone(x.data)
+	wrote := make([][]bool, x.g.Roles)
+	for role := range wrote {
+		wrote[role] = make([]bool, x.g.Rows)
+	}
+	for off := lo; off < hi; off++ {
+		if r.Op == block.Discard && x.partial(r, off) {
+			continue
+		}
+		switch {
+		case r.Op == block.Write:
+			data[off] = x.fresh[off-lo]
+		case r.Op == block.Discard && x.g.SyncSize == 0:
+			data[off] = 0xDD
+		default:
+			data[off] = 0
+		}
+		kept := false
+		for _, at := range x.model.Places(off) {
+			wrote[at.Role][at.Row] = true
+			kept = kept || w.Writable.Has(at.Role) && w.valid(at)
+			if x.model.Parity != nil {
+				wrote[x.model.Parity(at.Row)][at.Row] = true
+				kept = kept || x.computable(w, at)
+			}
+		}
+		if !kept {
+			x.failed(w, r, fmt.Errorf("byte %d is acknowledged and cannot be read back", off))
+		}
+	}
+	want := x.model.members(x.g, data)
+	for role := range want {
+		for row, b := range x.work[role] {
+			must := w.members[role][row]
+			if wrote[role][row] && w.Writable.Has(role) {
+				must = want[role][row]
+			}
+			if b != must {
+				x.failed(w, r, fmt.Errorf("m%d row %d holds %#x, must be %#x", role, row, b, must))
+			}
+		}
+	}
+}
+
+// partial says whether off is in a stripe that a Discard does not clear: it has not all of it.
+func (x *exam) partial(r block.Request, off int64) bool {
+	if x.model.Parity == nil {
+		return false
+	}
+	start := off - off%x.model.Stripe
+	return start < r.Off || start+x.model.Stripe > r.End()
+}
+
+// computable says whether a byte is the sum of what others have.
+func (x *exam) computable(w *world, lost Place) bool {
+	for role := range x.g.Roles {
+		if at := (Place{role, lost.Row}); role != lost.Role && !(w.valid(at) && w.Writable.Has(role)) {
+			return false
+		}
+	}
+	return true
+}
