@@ -60,7 +60,7 @@ func (d *device) Do(ctx context.Context, r block.Request) error {
 	case block.Discard:
 		lo, hi := d.up(r.Off), d.down(r.End())
 		if lo >= hi {
-			return nil
+			lo, hi = d.down(r.Off), d.down(r.Off) // nothing to give back, but a closed device shall say so
 		}
 		return d.aligned(ctx, block.Request{Op: block.Discard, Flags: r.Flags, Off: lo, Len: hi - lo})
 	case block.WriteZeroes:
@@ -170,28 +170,19 @@ func (d *device) edges(ctx context.Context, b []byte, lo int64, part block.Reque
 // Extents answers for any range from what the device says of the whole blocks around it.
 func (d *device) Extents(ctx context.Context, off, n int64, list []block.Extent) ([]block.Extent, error) {
 	lo, hi := d.down(off), d.up(off+n)
-	from := len(list)
-	list, err := block.Extents(ctx, d.next, lo, hi-lo, list)
+	around, err := block.Extents(ctx, d.next, lo, hi-lo, nil)
 	if err != nil {
 		return list, err
 	}
-	return trim(list, from, off-lo, n), nil
-}
-
-// trim cuts skip bytes off the front of list[from:] and everything past n bytes off its end.
-func trim(list []block.Extent, from int, skip, n int64) []block.Extent {
-	to := from
-	for _, e := range list[from:] {
+	skip := off - lo
+	for _, e := range around {
 		cut := min(skip, e.Len)
 		skip -= cut
 		e.Len = min(e.Len-cut, n)
 		n -= e.Len
-		if e.Len > 0 {
-			list[to] = e
-			to++
-		}
+		list = block.Append(list, e)
 	}
-	return list[:to]
+	return list, nil
 }
 
 func (d *device) down(off int64) int64 { return off &^ (d.block - 1) }
