@@ -17,8 +17,7 @@ func run(ctx context.Context, args []string, s std) int {
 func dispatch(ctx context.Context, args []string, s std) error {
 	all := verbs()
 	if len(args) == 0 {
-		printHelp(s.err, all)
-		return usage("no verb given: try `graid help`, or `graid demo` for a tour")
+		return usage("no verb given: `graid help` lists them, `graid demo` is a tour")
 	}
 	switch name := args[0]; name {
 	case "help", "--help", "-h":

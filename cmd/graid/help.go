@@ -51,28 +51,50 @@ func printVerb(w io.Writer, v *verb) {
 	if v.args != "" {
 		line += " " + v.args
 	}
-	fmt.Fprintf(w, "%s\n\n%s\n", line, strings.TrimSpace(v.long))
-	if len(v.flags) == 0 {
-		return
+	fmt.Fprintf(w, "%s\n\n%s\n", line, wrap(v.long, width, ""))
+	if len(v.flags) > 0 {
+		fmt.Fprintln(w)
 	}
-	fmt.Fprintln(w)
 	for _, f := range v.flags {
 		if f.quiet {
 			continue
 		}
-		name := "--" + f.name
+		name := "    --" + f.name
 		if f.short != "" {
-			name = "-" + f.short + ", " + name
+			name = "-" + f.short + ", --" + f.name
 		}
 		if f.value != "" {
 			name += " " + f.value
 		}
-		if len(name) > 26 {
-			fmt.Fprintf(w, "  %s\n  %-27s%s\n", name, "", f.usage)
+		const column = 28
+		gap := strings.Repeat(" ", column)
+		text := wrap(f.usage, width-column, gap)
+		if len(name)+4 > column {
+			fmt.Fprintf(w, "  %s\n%s%s\n", name, gap, text)
 			continue
 		}
-		fmt.Fprintf(w, "  %-27s%s\n", name, f.usage)
+		fmt.Fprintf(w, "  %-*s%s\n", column-2, name, text)
 	}
+}
+
+// wrap breaks text into lines of at most columns, the second and later ones indented.
+func wrap(text string, columns int, indent string) string {
+	var b strings.Builder
+	used := 0
+	for _, word := range strings.Fields(text) {
+		switch {
+		case used == 0:
+		case used+1+len(word) > columns:
+			b.WriteString("\n" + indent)
+			used = 0
+		default:
+			b.WriteByte(' ')
+			used++
+		}
+		b.WriteString(word)
+		used += len(word)
+	}
+	return b.String()
 }
 
 func versionVerb() verb {
