@@ -84,15 +84,7 @@ func (a *Array) writeBitmap(ctx context.Context, m *member, sb *md.Superblock) e
 	} else {
 		b.SetAll()
 	}
-	return writeAt(ctx, m.dev, b.Encode(), (int64(sb.SuperOffset)+int64(sb.BitmapOffset))*md.Sector)
-}
-
-// writeAt writes p, zero padded to whole blocks of dev, from aligned memory.
-func writeAt(ctx context.Context, dev block.Device, p []byte, off int64) error {
-	size := max(dev.Info().Block, md.Sector)
-	b := block.Alloc((int64(len(p)) + size - 1) / size * size)
-	copy(b, p)
-	return block.WriteAt(ctx, dev, b, off)
+	return md.WriteBitmap(ctx, m.dev, sb, b)
 }
 
 // roleTable is the table of roles by device number that every superblock carries: what this array believes of whom.
