@@ -108,10 +108,8 @@ func (l *level) recovered(v *plan.View) (row int64) {
 
 // keeps says whether what is written to rows up to hi can be read afterwards: from a member that is avoided only now, too.
 func (l *level) keeps(v *plan.View, hi int64) bool {
-	after := *v
-	after.Avoid = 0
 	for role := range l.roles {
-		if v.Writable.Has(role) && after.CanRead(role, hi) {
+		if v.Keeps(role, hi) {
 			return true
 		}
 	}

@@ -159,11 +159,9 @@ func (l *level) choices(a piece, v *plan.View) (from plan.RoleSet, n int) {
 
 // write writes every copy whose member takes writes. One of them must be good to read afterwards.
 func (l *level) write(p *plan.Plan, a piece, op block.Op, ref plan.Ref, v *plan.View) bool {
-	after := *v
-	after.Avoid = 0
 	kept := false
 	for _, c := range a.copies {
-		kept = kept || v.Writable.Has(c.Role) && after.CanRead(c.Role, c.Row+a.n)
+		kept = kept || v.Keeps(c.Role, c.Row+a.n)
 	}
 	if !kept {
 		return false

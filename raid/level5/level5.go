@@ -122,7 +122,7 @@ func (l *level) clear(p *plan.Plan, r block.Request, v *plan.View, stripes int64
 	hi := lo + min(stripes*l.chunk, max(maxClear/l.chunk, 1)*l.chunk)
 	kept := 0
 	for role := range l.roles {
-		if keeps(v, role, hi) {
+		if v.Keeps(role, hi) {
 			kept++
 		}
 	}
@@ -186,11 +186,4 @@ func (l *level) ref(a part, i int, lo, hi int64) plan.Ref {
 // span is the chunks that a touches: first to last, both included.
 func (l *level) span(a part) (first, last int) {
 	return int(a.lo / l.chunk), int((a.hi - 1) / l.chunk)
-}
-
-// keeps says whether what is written to rows of role up to hi can be read afterwards. That it is avoided now does not matter then.
-func keeps(v *plan.View, role int, hi int64) bool {
-	after := *v
-	after.Avoid = 0
-	return v.Writable.Has(role) && after.CanRead(role, hi)
 }

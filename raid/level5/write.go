@@ -79,7 +79,7 @@ func (l *level) choose(r *rect, a part, v *plan.View) bool {
 	for i := range l.data {
 		role := l.role(a.parity, i)
 		written := r.first <= i && i <= r.last
-		if written && !keeps(v, role, hi) {
+		if written && !v.Keeps(role, hi) {
 			lost++
 		}
 		if !v.CanRead(role, hi) {
@@ -87,7 +87,7 @@ func (l *level) choose(r *rect, a part, v *plan.View) bool {
 			canRCW = canRCW && written
 		}
 	}
-	if lost > 1 || lost == 1 && !keeps(v, a.parity, hi) {
+	if lost > 1 || lost == 1 && !v.Keeps(a.parity, hi) {
 		return false
 	}
 	written := r.last - r.first + 1

@@ -5,7 +5,7 @@ import "graid/block"
 // Single adds what op means where there is one copy of the data: the same op on [row, row+ref.Len) of role. It says no, and adds
 // nothing, when the role cannot do it.
 func (p *Plan) Single(op block.Op, role int, row int64, ref Ref, v *View) bool {
-	able := v.Writable.Has(role)
+	able := v.Keeps(role, row+ref.Len)
 	if op == block.Read {
 		able = v.CanRead(role, row+ref.Len)
 	}

@@ -84,3 +84,8 @@ func (v *View) CanRead(role int, hi int64) bool {
 func (v *View) MustFill(role int, hi int64) bool {
 	return v.Writable.Has(role) && !v.CanRead(role, hi)
 }
+
+// Keeps says whether what is written to rows of role below hi can be read afterwards. That it is avoided now does not matter then.
+func (v *View) Keeps(role int, hi int64) bool {
+	return v.Writable.Has(role) && (v.Readable.Has(role) || v.Recovered != nil && hi <= v.Recovered[role])
+}

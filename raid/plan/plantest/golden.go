@@ -168,3 +168,11 @@ func condition(t *testing.T, g plan.Geometry, a Args) plan.View {
 	}
 	return v
 }
+
+// Sizes is a list like 4K,1M in bytes.
+func (a Args) Sizes(t *testing.T, key string) (list []int64) {
+	for _, s := range strings.Split(a[key], ",") {
+		list = append(list, parseSize(t, s))
+	}
+	return list
+}
