@@ -1,0 +1,245 @@
+package oracle
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// ours is an array that graid made and wrote, and how it ended.
+type ours struct {
+	spec
+	drives  []int
+	members []string
+	end     ending
+	content
+}
+
+// ending is what happens to an array before the kernel gets it.
+type ending struct {
+	junk   byte // the members are full of it when the array is created, so that it must resync; 0 = they are all holes
+	fail   int  // this member is failed between the writes; -1 = none
+	killed bool // the server is killed while it is written to; otherwise it is stopped
+	signal bool // stopped by SIGINT rather than by the stop verb
+}
+
+func (e ending) String() string {
+	var words []string
+	for word, is := range map[string]bool{"junk": e.junk != 0, "failed": e.fail >= 0, "killed": e.killed, "int": e.signal} {
+		if is {
+			words = append(words, word)
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(append(words, "end"), "-")
+}
+
+// endings chooses for the i-th array of a level. A parity array that is degraded and dirty has lost what it had in flight, and
+// the kernel refuses it as graid does: that is no use here.
+func endings(s spec, i int) ending {
+	none := ending{fail: -1, signal: i%2 == 0}
+	if !s.redundant() {
+		return []ending{none, {fail: -1, killed: true}}[i%2]
+	}
+	list := []ending{none, {fail: -1, killed: true}, {fail: i % len(s.Sizes)}, {fail: -1, junk: 0xA5, signal: true}, {fail: -1, junk: 0x5A, killed: true}}
+	if s.Level != "raid5" {
+		list = append(list, ending{fail: i % len(s.Sizes), killed: true})
+	}
+	return list[i%len(list)]
+}
+
+// TestOursTheirs: what graid made and wrote, Linux reads, resyncs, finds consistent, and writes to; and graid reads it back.
+func TestOursTheirs(t *testing.T) {
+	needGuest(t)
+	need(t, "nbdcopy")
+	gr := newGraid(t)
+	counts := map[string]int{}
+	specs := matrix(metadatas[1:])
+	for first := 0; first < len(specs); first += perBoot {
+		f := &fleet{dir: t.TempDir()}
+		var list []*ours
+		for _, s := range specs[first:min(first+perBoot, len(specs))] {
+			a := &ours{spec: s, end: endings(s, counts[s.Level])}
+			counts[s.Level]++
+			a.drives = f.add(t, s, a.end.junk)
+			a.members = f.paths(a.drives)
+			list = append(list, a)
+		}
+		t.Run(fmt.Sprintf("write%d", first/perBoot), func(t *testing.T) {
+			both := make(chan struct{}, 2)
+			for _, a := range list {
+				t.Run(a.Name+"-"+a.end.String(), func(t *testing.T) {
+					t.Parallel()
+					both <- struct{}{}
+					defer func() { <-both }()
+					a.live(t, gr)
+				})
+			}
+		})
+		if t.Failed() {
+			return
+		}
+		share := t.TempDir()
+		require.NoError(t, os.Mkdir(filepath.Join(share, "out"), 0o755))
+		text := script(t, "ours.sh")
+		for i, a := range list {
+			text += fmt.Sprintf("adopt %s '%s' mark%d\n", a.Name, strings.Trim(fmt.Sprint(a.drives), "[]"), i)
+		}
+		log := boot{Share: share, Drives: f.drives, Script: text, Limit: 4 * time.Minute}.run(t)
+		for i, a := range list {
+			t.Run(a.Name+"-"+a.end.String(), func(t *testing.T) {
+				_, part, _ := strings.Cut(log, "== "+a.Name+"\n")
+				part, _, _ = strings.Cut(part, "\n== ")
+				a.judge(t, gr, filepath.Join(share, "out", a.Name), part, fmt.Sprintf("mark%d\n", i))
+			})
+		}
+	}
+}
+
+// live is the array's life under graid.
+func (a *ours) live(t *testing.T, gr *graid) {
+	args := append([]string{"create", a.Name, "--no-start", "--homehost=oracle"}, a.args()...)
+	gr.run(t, done, append(args, a.members...)...)
+	s := gr.serve(t, a.Name, a.members...)
+
+	client, err := dialNBD(s.socket, a.Name)
+	require.NoError(t, err)
+	size := client.size
+	client.close()
+	base := filepath.Join(t.TempDir(), "pattern")
+	writePattern(t, base, 0, size, 1)
+	out, err := exec.Command(lookTool("nbdcopy"), base, s.uri()).CombinedOutput()
+	require.NoError(t, err, "nbdcopy: %s", out)
+	a.data, err = os.ReadFile(base)
+	require.NoError(t, err)
+
+	const each = 60
+	require.NoError(t, a.scribble(s.socket, a.Name, 1, each, func(int) {}))
+	if a.end.fail >= 0 {
+		gr.run(t, usable, "fail", a.Name, a.members[a.end.fail])
+		require.NoError(t, a.scribble(s.socket, a.Name, 2, each, func(int) {}))
+	}
+	switch {
+	case a.end.killed:
+		var once sync.Once
+		err := a.scribble(s.socket, a.Name, 3, 1<<20, func(n int) {
+			if n >= each {
+				once.Do(s.kill)
+			}
+		})
+		require.Error(t, err, "the server was killed, and did not notice")
+		var refusal nbdError
+		require.False(t, errors.As(err, &refusal), "%v", err)
+		<-s.ended
+	case a.end.signal:
+		require.NoError(t, s.cmd.Process.Signal(os.Interrupt))
+		s.wait(t)
+	default:
+		gr.run(t, done, "stop", a.Name)
+		s.wait(t)
+	}
+}
+
+// judge compares what the kernel found with what must be there.
+func (a *ours) judge(t *testing.T, gr *graid, out, log, mark string) {
+	for _, when := range []string{"ro", "rw"} {
+		f, err := os.Open(out + "." + when)
+		require.NoError(t, err, "the kernel did not assemble it:\n%s", log)
+		defer f.Close()
+		require.NoError(t, a.content.judge(f), "%s\n%s", when, log)
+	}
+	if a.redundant() {
+		require.Equal(t, "0\n", slurp(t, out+".mismatch"), "check found mismatches\n%s", log)
+		degraded := 0
+		if a.end.fail >= 0 {
+			degraded = 1
+		}
+		require.Equal(t, fmt.Sprintf("%d\n", degraded), slurp(t, out+".degraded"), log)
+	}
+	if a.redundant() && a.end.killed && a.end.fail < 0 {
+		require.Contains(t, log, "resync", "it died in mid-write, and yet the kernel took it for clean")
+	}
+
+	// What the kernel resolved, it resolved for good, and its own write is there: the way back.
+	pattern := strings.Repeat(mark, 64<<10/len(mark)+1)[:64<<10]
+	f, err := os.ReadFile(out + ".rw")
+	require.NoError(t, err)
+	copy(f, pattern)
+	final := &content{data: f}
+	require.NoError(t, gr.dump(final.judge, a.members...), "the kernel wrote to it, and graid reads")
+}
+
+func slurp(t testing.TB, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(data)
+}
+
+// server is a graid serve in the foreground.
+type server struct {
+	cmd    *exec.Cmd
+	name   string
+	socket string
+	ended  chan struct{}
+	log    *strings.Builder
+	err    error
+}
+
+func (g *graid) serve(t testing.TB, name string, members ...string) *server {
+	t.Helper()
+	dir, err := os.MkdirTemp(scratch, "s")
+	require.NoError(t, err)
+	s := &server{name: name, socket: filepath.Join(dir, "nbd"), ended: make(chan struct{}), log: &strings.Builder{}}
+	s.cmd = g.command(append([]string{"serve", name, "--nbd=unix:" + s.socket}, members...)...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	require.NoError(t, s.cmd.Start())
+	go func() {
+		s.err = s.cmd.Wait()
+		close(s.ended)
+	}()
+	t.Cleanup(func() { s.kill(); <-s.ended })
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if c, err := dialNBD(s.socket, name); err == nil {
+			c.close()
+			return s
+		}
+		select {
+		case <-s.ended:
+			t.Fatalf("graid serve %s ended: %v\n%s", name, s.err, s.log)
+		default:
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("graid serve %s: no server at %s after 20 s\n%s", name, s.socket, s.log)
+		}
+	}
+}
+
+func (s *server) uri() string { return "nbd+unix:///" + s.name + "?socket=" + s.socket }
+
+func (s *server) kill() { s.cmd.Process.Signal(syscall.SIGKILL) }
+
+// wait is for a server that was told to end: it must, and cleanly.
+func (s *server) wait(t testing.TB) {
+	t.Helper()
+	select {
+	case <-s.ended:
+	case <-time.After(20 * time.Second):
+		s.cmd.Process.Signal(syscall.SIGQUIT)
+		<-s.ended
+		t.Fatalf("graid serve %s does not end\n%s", s.name, tail(s.log.String(), 8000))
+	}
+	if code := s.cmd.ProcessState.ExitCode(); code != exitDone && code != exitAttention {
+		t.Fatalf("graid serve %s: %v\n%s", s.name, s.err, s.log)
+	}
+}
