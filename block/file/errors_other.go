@@ -1,0 +1,6 @@
+//go:build !unix && !windows
+
+package file
+
+func isFull(error) bool    { return false }
+func isInvalid(error) bool { return false }
