@@ -6,6 +6,7 @@ import (
 
 	"graid/block"
 	"graid/raid/md"
+	"graid/sched"
 )
 
 // Create decides what spec and mdadm's defaults ask for, checks every member, and only then writes superblocks onto all of
@@ -14,6 +15,12 @@ import (
 // The redundancy of the new array is taken to be true, so that no resync follows, when spec says AssumeClean or when every
 // member's data area is known to be all holes: zeroes are their own copies and their own parity.
 func Create(ctx context.Context, spec md.Spec, members []Member, opts Options) (*md.Draft, error) {
+	if opts.Sched == nil {
+		opts.Sched = sched.Real
+	}
+	if spec.Created.IsZero() {
+		spec.Created = opts.Sched.Wall()
+	}
 	var news []md.NewMember
 	for _, m := range members {
 		n := md.NewMember{Missing: m.Dev == nil, WriteMostly: m.WriteMostly}

@@ -122,7 +122,8 @@ func TestReadErrorIsAnsweredAndRewritten(t *testing.T) {
 			a := g.open()
 			m := newModel(a)
 			require.NoError(t, m.run(rand.New(rand.NewPCG(9, 9)), 0, 1<<20, 100))
-			sector := a.members[bad].offset + 8192
+			row := int64((l.n-bad)%l.n) * max(a.geo.Chunk, 4096) // in raid5 that is data, not parity, and a read will meet it
+			sector := a.members[bad].offset + row + 512
 			rewritten := unreadable(g, bad, sector)
 			got := make([]byte, 1<<20)
 			err := block.ReadAt(ctx, a, got, 0)

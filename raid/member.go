@@ -27,5 +27,3 @@ type member struct {
 
 // live says whether the member is written to: whether its superblock is kept up to date.
 func (m *member) live() bool { return m != nil && m.state != MemberFaulty }
-
-func (m *member) sectors() uint64 { return uint64(m.dev.Info().Size / md.Sector) }

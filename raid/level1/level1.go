@@ -16,8 +16,9 @@ const (
 )
 
 type level struct {
-	roles int
-	rows  int64
+	roles  int
+	rows   int64
+	region int64
 }
 
 // New is a mirror of so many roles over rows bytes of each member.
@@ -28,7 +29,7 @@ func New(roles int, rows int64) (plan.Level, error) {
 	case rows <= 0:
 		return nil, fmt.Errorf("%w: raid1 over %d bytes of each member: larger members are needed", plan.ErrLayout, rows)
 	}
-	return &level{roles, rows}, nil
+	return &level{roles, rows, region}, nil
 }
 
 func (l *level) Geometry() plan.Geometry {
@@ -74,7 +75,7 @@ func (l *level) read(p *plan.Plan, r block.Request, v *plan.View) (int64, error)
 	}
 	role := from.First()
 	if r.Off+n <= v.Synced {
-		for skip := r.Off / region % int64(from.Count()); skip > 0; skip-- {
+		for skip := r.Off / l.region % int64(from.Count()); skip > 0; skip-- {
 			from = from.Without(role)
 			role = from.First()
 		}

@@ -14,6 +14,7 @@ func TestEveryRequest(t *testing.T) {
 	for _, roles := range []int{1, 2, 3} {
 		l, err := New(roles, 11)
 		require.NoError(t, err)
+		l.(*level).region = 3
 		plantest.Exhaust(t, l, plantest.Model{Places: func(off int64) (places []plantest.Place) {
 			for role := range roles {
 				places = append(places, plantest.Place{Role: role, Row: off})

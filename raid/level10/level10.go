@@ -17,6 +17,7 @@ const (
 type level struct {
 	m      *Map
 	copies int
+	region int64
 	sets   []plan.RoleSet // the roles that have the copies of a chunk: every set that occurs, once
 }
 
@@ -30,7 +31,7 @@ func New(roles int, chunk int64, layout uint32, rows int64) (plan.Level, error) 
 	if err := m.Alias(); err != nil {
 		return nil, err
 	}
-	l := &level{m: m, copies: m.Near * m.Far}
+	l := &level{m: m, copies: m.Near * m.Far, region: region}
 	seen := map[plan.RoleSet]bool{}
 	var copies []Copy
 	for chunk := range min(m.Chunks, int64(roles)) {
@@ -112,7 +113,7 @@ func (l *level) read(p *plan.Plan, a piece, ref plan.Ref, v *plan.View) bool {
 	}
 	turn := int64(0)
 	if a.pos+a.n <= v.Synced {
-		turn = a.pos / region % int64(n)
+		turn = a.pos / l.region % int64(n)
 	}
 	for i, c := range a.copies {
 		if !from.Has(i) {

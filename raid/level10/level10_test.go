@@ -107,6 +107,7 @@ func TestEveryRequest(t *testing.T) {
 			l, err := New(c.roles, chunk, c.layout, c.rows)
 			require.NoError(t, err)
 			m := l.(*level).m
+			l.(*level).region = 3
 			plantest.Exhaust(t, l, plantest.Model{Places: func(off int64) (places []plantest.Place) {
 				for _, at := range m.Copies(nil, off/chunk) {
 					places = append(places, plantest.Place{Role: at.Role, Row: at.Row + off%chunk})

@@ -1,9 +1,6 @@
 package level10
 
-import (
-	"graid/block"
-	"graid/raid/plan"
-)
+import "graid/raid/plan"
 
 func (l *level) Sync(p *plan.Plan, span plan.Span, k plan.Kind, v *plan.View) (n int64, err error) {
 	var list [plan.MaxRoles]Copy
@@ -44,7 +41,7 @@ func (l *level) copy(p *plan.Plan, a piece, k plan.Kind, v *plan.View) bool {
 	p.ReadPos(a.copies[from].Role, a.copies[from].Row, a.pos, copied)
 	for i, c := range a.copies {
 		if into.Has(i) {
-			join(&p.Writes, 0, plan.IO{Op: block.Write, Role: c.Role, Row: c.Row, Pos: a.pos, Ref: copied})
+			p.WritePos(c.Role, c.Row, a.pos, copied)
 		}
 	}
 	return true

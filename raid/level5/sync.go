@@ -40,13 +40,7 @@ func (l *level) recover(p *plan.Plan, lo, hi int64, v *plan.View) (int64, error)
 	}
 	fill := -1
 	for role := range l.roles {
-		switch {
-		case v.CanRead(role, hi):
-		case !v.MustFill(role, hi):
-			continue
-		case fill >= 0:
-			return 0, plan.ErrFailed
-		default:
+		if v.MustFill(role, hi) {
 			fill = role
 		}
 	}

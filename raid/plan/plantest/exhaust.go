@@ -23,7 +23,10 @@ type exam struct {
 	clean     Members // … and the members then
 	rand      *rand.Rand
 	plan      plan.Plan
+	places    [][]Place // of each array byte
 	work      Members
+	want      Members
+	wrote     [][]bool // by role and row
 	user      []byte
 	fresh     []byte // what is written
 	stride    int    // of requests in worlds with faults: one in so many is made
@@ -39,7 +42,13 @@ func Exhaust(t *testing.T, level plan.Level, model Model, stride int) {
 	x := &exam{t: t, level: level, g: level.Geometry(), model: model, rand: rand.New(rand.NewPCG(1, 2)), stride: stride}
 	x.data, x.fresh, x.user = x.random(x.g.Size), x.random(x.g.Size), make([]byte, x.g.Size)
 	x.clean = model.members(x.g, x.data)
-	x.work = x.clean.Clone()
+	x.work, x.want = x.clean.Clone(), x.clean.Clone()
+	for range x.g.Roles {
+		x.wrote = append(x.wrote, make([]bool, x.g.Rows))
+	}
+	for off := range x.g.Size {
+		x.places = append(x.places, model.Places(off))
+	}
 	n := 0
 	x.worlds(func(w *world) {
 		n++
@@ -124,7 +133,7 @@ func (x *exam) honest(w *world, r block.Request) {
 	}
 	for off := r.Off; off < r.End(); off++ {
 		kept := false
-		for _, at := range x.model.Places(off) {
+		for _, at := range x.places[off] {
 			kept = kept || w.valid(at) && (r.Op != block.Read || !w.Avoid.Has(at.Role))
 		}
 		if !kept {
@@ -158,29 +167,30 @@ func (x *exam) write(w *world, op block.Op, off, n int64) {
 
 // compare wants every member to hold what it must after [lo, hi) was written, and nothing else to have changed.
 func (x *exam) compare(w *world, r block.Request, lo, hi int64) {
-	data := bytes.Clone(x.data)
-	wrote := make([][]bool, x.g.Roles)
-	for role := range wrote {
-		wrote[role] = make([]bool, x.g.Rows)
+	x.want.copyFrom(x.clean)
+	for role := range x.wrote {
+		clear(x.wrote[role])
 	}
 	for off := lo; off < hi; off++ {
 		if r.Op == block.Discard && x.partial(r, off) {
 			continue
 		}
+		b := byte(0)
 		switch {
 		case r.Op == block.Write:
-			data[off] = x.fresh[off-lo]
+			b = x.fresh[off-lo]
 		case r.Op == block.Discard && x.g.SyncSize == 0:
-			data[off] = 0xDD
-		default:
-			data[off] = 0
+			b = discarded
 		}
 		kept := false
-		for _, at := range x.model.Places(off) {
-			wrote[at.Role][at.Row] = true
+		for _, at := range x.places[off] {
+			x.want[at.Role][at.Row] = b
+			x.wrote[at.Role][at.Row] = true
 			kept = kept || w.Writable.Has(at.Role) && w.valid(at)
 			if x.model.Parity != nil {
-				wrote[x.model.Parity(at.Row)][at.Row] = true
+				parity := x.model.Parity(at.Row)
+				x.want[parity][at.Row] ^= b ^ x.data[off]
+				x.wrote[parity][at.Row] = true
 				kept = kept || x.computable(w, at)
 			}
 		}
@@ -188,12 +198,11 @@ func (x *exam) compare(w *world, r block.Request, lo, hi int64) {
 			x.failed(w, r, fmt.Errorf("byte %d is acknowledged and cannot be read back", off))
 		}
 	}
-	want := x.model.members(x.g, data)
-	for role := range want {
+	for role := range x.want {
 		for row, b := range x.work[role] {
 			must := w.members[role][row]
-			if wrote[role][row] && w.Writable.Has(role) {
-				must = want[role][row]
+			if x.wrote[role][row] && w.Writable.Has(role) {
+				must = x.want[role][row]
 			}
 			if b != must {
 				x.failed(w, r, fmt.Errorf("m%d row %d holds %#x, must be %#x", role, row, b, must))

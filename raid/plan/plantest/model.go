@@ -66,6 +66,7 @@ func (x *exam) worlds(do func(w *world)) {
 		for _, row := range []int64{0, 1, x.g.Rows / 2, x.g.Rows - 1} {
 			all = append(all, fault{role, 'r', row})
 		}
+		all = append(all, fault{role, 'x', x.g.Rows / 2})
 	}
 	for i, a := range all {
 		for _, b := range all[:i+1] {
@@ -86,7 +87,7 @@ func (x *exam) worlds(do func(w *world)) {
 // fault is what is wrong with one member.
 type fault struct {
 	role int
-	kind byte // d: missing, a: not to be read, r: recovering, 0: nothing
+	kind byte // d: missing, a: not to be read, r: recovering, x: recovering and not to be read, 0: nothing
 	row  int64
 }
 
@@ -98,6 +99,8 @@ func (f fault) String() string {
 		return fmt.Sprintf(" avoid=%d", f.role)
 	case 'r':
 		return fmt.Sprintf(" recovering=%d:%d", f.role, f.row)
+	case 'x':
+		return fmt.Sprintf(" recovering=%d:%d avoid=%d", f.role, f.row, f.role)
 	}
 	return ""
 }
@@ -135,6 +138,9 @@ func (x *exam) world(a, b fault, synced int64, prefer plan.RoleSet) *world {
 			w.Avoid = w.Avoid.With(f.role)
 		case 'r':
 			w.Readable, w.Recovered[f.role] = w.Readable.Without(f.role), f.row
+		case 'x':
+			w.Readable, w.Recovered[f.role] = w.Readable.Without(f.role), f.row
+			w.Avoid = w.Avoid.With(f.role)
 		default:
 			continue
 		}
@@ -143,7 +149,11 @@ func (x *exam) world(a, b fault, synced int64, prefer plan.RoleSet) *world {
 	x.disagree(w)
 	for _, f := range []fault{a, b} {
 		if f.kind != 0 {
-			fill(w.members[f.role][f.row:], 0xEE)
+			from := f.row
+			if f.kind == 'x' {
+				from = 0
+			}
+			fill(w.members[f.role][from:], 0xEE)
 		}
 	}
 	w.mayFail = w.faults > x.g.Tolerates || x.model.Parity != nil && w.faults > 0 && synced < x.g.SyncSize
@@ -160,7 +170,7 @@ func (x *exam) disagree(w *world) {
 		return
 	}
 	for off := w.Synced; off < x.g.SyncSize; off++ {
-		places := x.model.Places(off)
+		places := x.places[off]
 		right := -1
 		for i, at := range places {
 			if !w.Readable.Has(at.Role) || w.Avoid.Has(at.Role) {

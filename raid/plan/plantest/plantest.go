@@ -30,6 +30,9 @@ func (m Members) copyFrom(from Members) {
 // scratch is what fresh slots hold: nothing may come out right because memory happened to be zero.
 const scratch = 0xA5
 
+// discarded is what discarded bytes hold: what they read as is undefined.
+const discarded = 0xDD
+
 // Run carries p out on m: reads all together, calcs in sequence, writes all together. This is what a plan means. user is the
 // caller's buffer. It returns how many Expects found a sum that is not zero.
 func Run(p *plan.Plan, m Members, user []byte) (mismatches int) {
@@ -66,7 +69,7 @@ func Run(p *plan.Plan, m Members, user []byte) (mismatches int) {
 		case block.WriteZeroes:
 			fill(to, 0)
 		case block.Discard:
-			fill(to, 0xDD) // undefined
+			fill(to, discarded)
 		}
 	}
 	return mismatches

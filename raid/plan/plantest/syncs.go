@@ -89,7 +89,7 @@ func (x *exam) pos(at Place) (int64, bool) {
 	if x.positions == nil {
 		x.positions = map[Place]int64{}
 		for off := range x.g.SyncSize {
-			for _, at := range x.model.Places(off) {
+			for _, at := range x.places[off] {
 				x.positions[at] = off
 			}
 		}
@@ -118,7 +118,7 @@ func (x *exam) flips() {
 				}
 				left := x.g.Roles
 				if x.model.Parity == nil {
-					left = len(x.model.Places(pos))
+					left = len(x.places[pos])
 				}
 				if down >= 0 && (x.model.Parity != nil || x.has(pos, down)) {
 					left--
@@ -136,7 +136,7 @@ func (x *exam) flips() {
 }
 
 func (x *exam) has(pos int64, role int) bool {
-	for _, at := range x.model.Places(pos) {
+	for _, at := range x.places[pos] {
 		if at.Role == role {
 			return true
 		}
