@@ -30,7 +30,7 @@ func enough10(layout uint32, present []bool) bool {
 	}
 	for at := 0; ; {
 		alive := false
-		for i := range copies {
+		for i := range min(copies, len(present)) {
 			alive = alive || present[(at+i)%len(present)]
 		}
 		if !alive {
