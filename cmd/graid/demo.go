@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -140,7 +139,7 @@ func (t *tour) graid(want int, args ...string) (last string, err error) {
 	short := strings.ReplaceAll(strings.Join(quoted(args), " "), t.dir+string(filepath.Separator), "")
 	fmt.Fprintf(t.out, "   $ graid %s\n", short)
 	var out, bad bytes.Buffer
-	status := run(t.ctx, args, std{in: t.in0(), out: &out, err: &bad})
+	status := run(t.ctx, args, std{in: strings.NewReader(""), out: &out, err: &bad})
 	if err := t.ctx.Err(); err != nil {
 		return "", err
 	}
@@ -155,8 +154,6 @@ func (t *tour) graid(want int, args ...string) (last string, err error) {
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	return lines[len(lines)-1], nil
 }
-
-func (t *tour) in0() io.Reader { return strings.NewReader("") }
 
 // io does things to the export and says what they came to.
 func (t *tour) io(uri string, things ...func(*pattern, context.Context, *client) (string, error)) error {

@@ -120,6 +120,11 @@ func arraySize(sb *md.Superblock, all []*md.Examined) *int64 {
 	if (sb.Level == -1 || sb.Level == 0) && known < len(sizes) {
 		return nil
 	}
+	if parity := map[int]int{4: 1, 6: 2}[sb.Level]; parity > 0 { // explained, though not run yet
+		chunk := max(uint64(sb.ChunkSize), 1)
+		size := int64(sb.Size/chunk*chunk) * md.Sector * int64(sb.RaidDisks-parity)
+		return &size
+	}
 	g, err := raid.GeometryOf(sb, sizes)
 	if err != nil {
 		return nil
@@ -188,7 +193,7 @@ func printExamined(w io.Writer, e examined, raw *md.Examined) error {
 	if !e.ChecksumOK {
 		sum = p.bad("wrong")
 	}
-	f.say("Checksum", "%08x - %s", sb.Checksum, sum)
+	f.say("Checksum", "%x - %s", sb.Checksum, sum)
 	f.say("Events", "%d", sb.Events)
 	f.gap()
 	if e.Layout != "" {
@@ -246,6 +251,9 @@ func pplWords(p *pplInfo) string {
 }
 
 func roleWords(e examined) string {
+	if e.Role != nil && e.MemberState == "replacement" {
+		return fmt.Sprintf("Replacement device %d", *e.Role)
+	}
 	if e.Role != nil {
 		return fmt.Sprintf("Active device %d", *e.Role)
 	}
@@ -254,7 +262,11 @@ func roleWords(e examined) string {
 
 // slots is mdadm's picture of the array as this superblock remembers it: "AA.A".
 func slots(sb *md.Superblock) string {
-	n := min(max(sb.RaidDisks, 0), 1<<12)
+	n := sb.RaidDisks
+	if sb.Features&md.FeatureReshape != 0 && sb.DeltaDisks < 0 {
+		n -= sb.DeltaDisks // those of the old shape are still needed
+	}
+	n = min(max(n, 0), 1<<12)
 	count := make([]int, n)
 	for i := range sb.Roles {
 		if r := sb.RoleOf(i); r >= 0 && r < n {

@@ -31,7 +31,7 @@ type examined struct {
 	Events         uint64        `json:"events"`
 	Role           *int          `json:"role"`
 	State          string        `json:"state"`        // of the array, as this superblock has it: clean or active
-	MemberState    string        `json:"member_state"` // in_sync, rebuilding, spare, faulty or journal
+	MemberState    string        `json:"member_state"` // in_sync, rebuilding, replacement, spare, faulty or journal
 	ArrayState     string        `json:"array_state"`  // a letter per slot: A active, . missing, R replacing
 	Flags          []string      `json:"flags"`
 	CreationTime   *time.Time    `json:"creation_time"`
@@ -142,6 +142,9 @@ func (x *examined) role(sb *md.Superblock) {
 		if sb.Features&md.FeatureRecovery != 0 {
 			offset := int64(min(sb.RecoveryOffset, math.MaxInt64/md.Sector)) * md.Sector
 			x.MemberState, x.RecoveryOffset = "rebuilding", &offset
+		}
+		if sb.Features&md.FeatureReplacement != 0 {
+			x.MemberState = "replacement"
 		}
 	case r == md.RoleFaulty:
 		x.MemberState = "faulty"

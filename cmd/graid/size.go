@@ -47,12 +47,12 @@ func human(n int64) string {
 // both is n bytes as mdadm shows sizes: in KiB for machines and twice for people.
 func both(n int64) string {
 	if n < 1<<20 {
-		return fmt.Sprintf("%d (%.2f KiB)", n>>10, float64(n)/1024)
+		return fmt.Sprintf("%d KiB", n>>10)
 	}
 	if n < 1<<30 {
-		return fmt.Sprintf("%d (%.2f MiB %.2f MB)", n>>10, float64(n)/(1<<20), float64(n)/1e6)
+		return fmt.Sprintf("%d KiB (%.2f MiB %.2f MB)", n>>10, float64(n)/(1<<20), float64(n)/1e6)
 	}
-	return fmt.Sprintf("%d (%.2f GiB %.2f GB)", n>>10, float64(n)/(1<<30), float64(n)/1e9)
+	return fmt.Sprintf("%d KiB (%.2f GiB %.2f GB)", n>>10, float64(n)/(1<<30), float64(n)/1e9)
 }
 
 // span is d in the fewest words: 41m, 2h05m, 9s.
