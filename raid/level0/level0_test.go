@@ -88,6 +88,12 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+func TestLimits(t *testing.T) {
+	l, err := New(4096, Alternate, []int64{4 << 20, 8 << 20, 8 << 20})
+	require.NoError(t, err)
+	plantest.Limits(t, l)
+}
+
 func TestImpossible(t *testing.T) {
 	for _, c := range []struct {
 		chunk  int64

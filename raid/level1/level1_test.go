@@ -36,6 +36,12 @@ func TestNoAllocations(t *testing.T) {
 	plantest.Allocs(t, l)
 }
 
+func TestLimits(t *testing.T) {
+	l, err := New(3, 8<<20)
+	require.NoError(t, err)
+	plantest.Limits(t, l)
+}
+
 func TestImpossible(t *testing.T) {
 	for _, roles := range []int{-1, 0, plan.MaxRoles + 1} {
 		_, err := New(roles, 1<<20)

@@ -146,6 +146,12 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestMoreLimits(t *testing.T) {
+	l, err := New(5, 4096, 0x201, 4<<20)
+	require.NoError(t, err)
+	plantest.Limits(t, l)
+}
+
 func TestImpossible(t *testing.T) {
 	for _, c := range []struct {
 		roles       int

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"graid/block"
 	"graid/raid/plan"
 	"graid/raid/plan/plantest"
 )
@@ -87,7 +88,7 @@ func TestTwoMembers(t *testing.T) {
 
 // TestCutRectangles has chunks too large for one plan: they are cut, and the pieces come out right.
 func TestCutRectangles(t *testing.T) {
-	m := maps(t)[2]
+	m := maps(t)[0]
 	for _, cut := range []int64{2, 4} {
 		built, err := New(m.Disks, 8, m.Algorithm, 16)
 		require.NoError(t, err)
@@ -109,6 +110,21 @@ func TestNoAllocations(t *testing.T) {
 	l, err := New(5, 64<<10, LeftSymmetric, 8<<20)
 	require.NoError(t, err)
 	plantest.Allocs(t, l)
+}
+
+func TestLimits(t *testing.T) {
+	l, err := New(5, 4096, LeftSymmetric, 4<<20)
+	require.NoError(t, err)
+	plantest.Limits(t, l)
+	// A chunk may be larger than what is cleared at once: one is cleared then.
+	l, err = New(3, 256<<20, LeftSymmetric, 1<<30)
+	require.NoError(t, err)
+	v := plan.Healthy(3)
+	var p plan.Plan
+	p.Reset()
+	n, err := l.Plan(&p, block.Request{Op: block.WriteZeroes, Len: 1 << 30}, &v)
+	require.NoError(t, err)
+	require.EqualValues(t, 512<<20, n)
 }
 
 func TestImpossible(t *testing.T) {

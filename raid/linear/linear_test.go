@@ -46,6 +46,12 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+func TestLimits(t *testing.T) {
+	l, err := New(0, []int64{1 << 20, 2 << 20})
+	require.NoError(t, err)
+	plantest.Limits(t, l)
+}
+
 func TestImpossible(t *testing.T) {
 	for _, c := range []struct {
 		round int64
