@@ -200,9 +200,19 @@ func (s shape) size(d *Draft) error {
 	for _, sb := range d.Supers {
 		if sb != nil {
 			sb.Size = size
+			sb.Size = sb.used10()
 		}
 	}
 	return nil
+}
+
+// used10 is how much of Size a raid10 really uses, which is what Linux stores once it has run the array; Size for other levels.
+func (s *Superblock) used10() uint64 {
+	if s.Level != 10 {
+		return s.Size
+	}
+	copies, n, chunk := uint64(s.Layout&0xff)*uint64(s.Layout>>8&0xff), uint64(s.RaidDisks), uint64(s.ChunkSize)
+	return (s.ArraySize()/chunk*copies + n - 1) / n * chunk
 }
 
 // placeLog puts the bad block log behind the bitmap, or the room for one.
