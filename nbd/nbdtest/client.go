@@ -66,6 +66,7 @@ type Client struct {
 	nc         net.Conn
 	r          *bufio.Reader
 	structured bool
+	writing    *sched.Mutex
 
 	mu      sync.Mutex // guards what follows
 	cookie  uint64
@@ -89,7 +90,12 @@ func Dial(network, address string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{nc: nc, r: bufio.NewReaderSize(nc, 64<<10), structured: o.Structured, pending: map[uint64]*call{}}
+	return New(nc, o)
+}
+
+// New negotiates on a connection.
+func New(nc net.Conn, o Options) (*Client, error) {
+	c := &Client{nc: nc, r: bufio.NewReaderSize(nc, 64<<10), structured: o.Structured, writing: sched.NewMutex(sched.Real), pending: map[uint64]*call{}}
 	nc.SetDeadline(sched.Real.Wall().Add(20 * time.Second))
 	if err := c.negotiate(o); err != nil {
 		nc.Close()
@@ -174,25 +180,42 @@ func (c *Client) Start(cmd, flags uint16, off uint64, n uint32, payload []byte) 
 			k.reply.Data[i] = 0xA5
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.broken != nil {
-		k.done <- Reply{Err: c.broken}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	cookie, err := c.add(k)
+	if err != nil {
+		k.done <- Reply{Err: err}
 		return k.done
 	}
-	c.cookie++
-	c.pending[c.cookie] = k
 	b := be.AppendUint32(make([]byte, 0, 28+len(payload)), 0x25609513)
 	b = be.AppendUint16(b, flags)
 	b = be.AppendUint16(b, cmd)
-	b = be.AppendUint64(b, c.cookie)
+	b = be.AppendUint64(b, cookie)
 	b = be.AppendUint64(b, off)
 	b = append(be.AppendUint32(b, n), payload...)
-	if _, err := c.nc.Write(b); err != nil {
-		delete(c.pending, c.cookie)
+	if _, err := c.nc.Write(b); err != nil && c.remove(cookie) {
 		k.done <- Reply{Err: err}
 	}
 	return k.done
+}
+
+func (c *Client) add(k *call) (uint64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken != nil {
+		return 0, c.broken
+	}
+	c.cookie++
+	c.pending[c.cookie] = k
+	return c.cookie, nil
+}
+
+func (c *Client) remove(cookie uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.pending[cookie]
+	delete(c.pending, cookie)
+	return ok
 }
 
 // Do sends a request and waits for its reply.

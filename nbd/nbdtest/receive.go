@@ -45,10 +45,9 @@ func (c *Client) one() error {
 	if k.cmd == BlockStatus && k.reply.Errno == 0 && len(k.reply.Extents) == 0 {
 		return fmt.Errorf("block status without extents")
 	}
-	c.mu.Lock()
-	delete(c.pending, cookie)
-	c.mu.Unlock()
-	k.done <- k.reply
+	if c.remove(cookie) {
+		k.done <- k.reply
+	}
 	return nil
 }
 
