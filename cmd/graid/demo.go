@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -119,6 +120,10 @@ func (t *tour) all() error {
 	if _, err := t.graid(exitDone, "stop", demoName); err != nil {
 		return err
 	}
+	t.say("what a member that is left remembers (mdadm --examine reads it too)")
+	if _, err := t.graid(exitDone, "examine", left[0]); err != nil {
+		return err
+	}
 	t.say("the same bytes without any server: copied out of the members alone")
 	file := t.in("content.raw")
 	if _, err := t.graid(exitAttention, append([]string{"dump", "-o", file}, left...)...); err != nil {
@@ -145,7 +150,9 @@ func (t *tour) graid(want int, args ...string) (last string, err error) {
 	}
 	for _, b := range []*bytes.Buffer{&out, &bad} {
 		for l := range strings.Lines(b.String()) {
-			fmt.Fprintf(t.out, "   %s\n", strings.TrimRight(l, "\n"))
+			if args[0] != "examine" || telling(l) {
+				fmt.Fprintf(t.out, "   %s\n", strings.TrimRight(l, "\n"))
+			}
 		}
 	}
 	if status != want {
@@ -153,6 +160,12 @@ func (t *tour) graid(want int, args ...string) (last string, err error) {
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	return lines[len(lines)-1], nil
+}
+
+// telling picks the lines of examine that say what happened: it has many more.
+func telling(l string) bool {
+	label, _, _ := strings.Cut(l, " : ")
+	return slices.Contains([]string{"Array UUID", "State", "Update Time", "Events", "Device Role", "Array State"}, strings.TrimSpace(label))
 }
 
 // io does things to the export and says what they came to.
