@@ -34,18 +34,21 @@ func mdadmFacts(t testing.TB, path string) facts {
 	}
 
 	f := facts{
-		"magic":        raw["Magic"],
-		"metadata":     strings.TrimSuffix(raw["Version"], ".00"),
-		"level":        raw["Raid Level"],
-		"raid_devices": raw["Raid Devices"],
-		"events":       raw["Events"],
-		"update_time":  mdadmTime(t, raw["Update Time"]),
+		"magic":         raw["Magic"],
+		"metadata":      strings.TrimSuffix(raw["Version"], ".00"),
+		"level":         raw["Raid Level"],
+		"raid_devices":  raw["Raid Devices"],
+		"events":        raw["Events"],
+		"update_time":   mdadmTime(t, raw["Update Time"]),
 		"creation_time": mdadmTime(t, raw["Creation Time"]),
-		"checksum_ok":  fmt.Sprint(strings.HasSuffix(raw["Checksum"], "- correct")),
-		"layout":       raw["Layout"],
+		"checksum_ok":   fmt.Sprint(strings.HasSuffix(raw["Checksum"], "- correct")),
+		"layout":        raw["Layout"],
 	}
 	if f["level"] == "-unknown-" || f["level"] == "" {
 		t.Fatalf("mdadm --examine %s: no level in\n%s", path, out)
+	}
+	if f["layout"] == "" && f["level"] == "raid0" {
+		delete(f, "layout") // mdadm speaks of it only where a feature bit says that it means something
 	}
 	f["chunk_bytes"] = "0"
 	if chunk := raw["Chunk Size"] + raw["Rounding"]; chunk != "" {

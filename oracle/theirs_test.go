@@ -20,15 +20,15 @@ const perBoot = 60
 // theirs is an array that mdadm and the kernel made.
 type theirs struct {
 	spec
-	verb    string   // of theirs.sh: plain, stale, halfway, started
-	more    []string // options of mdadm --create
-	slots   []string // drive numbers, or "missing"
-	own     []int    // the drives that hold the array's bytes in the end: all but the spare and the failed one
-	others  []int    // drives that belong to it and must not matter
-	needs   []int    // drives without which it cannot be read
-	skip    int64    // it holds the pattern from sector skip*128 on
-	before  int64    // the same of what a write that the power cut may have left; -1 = none
-	dirty   bool
+	verb   string   // of theirs.sh: plain, stale, halfway, started
+	more   []string // options of mdadm --create
+	slots  []string // drive numbers, or "missing"
+	own    []int    // the drives that hold the array's bytes in the end: all but the spare and the failed one
+	others []int    // drives that belong to it and must not matter
+	needs  []int    // drives without which it cannot be read
+	skip   int64    // it holds the pattern from sector skip*128 on
+	before int64    // the same of what a write that the power cut may have left; -1 = none
+	dirty  bool
 }
 
 // skipUnit is the unit of theirs.skip, in sectors, and guestPattern the length of the pattern in the guest, in bytes.
@@ -214,6 +214,10 @@ func (g *group) judge(t *testing.T, gr *graid, a *theirs, kernel string) {
 			for key, value := range mdadmBitmap(t, all[i]) {
 				want["bitmap."+key] = value
 			}
+		}
+		if info, err := os.Stat(kernel); err == nil {
+			// mdadm multiplies and divides where the kernel counts whole chunks, as in raid10 with three copies on five members.
+			want["array_size_bytes"] = fmt.Sprint(info.Size())
 		}
 		if err := want.differ(got); err != nil {
 			t.Errorf("examine %s:\n%v", filepath.Base(all[i]), err)
