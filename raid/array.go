@@ -37,6 +37,7 @@ type Array struct {
 
 	meta     *sched.Mutex // whoever changes superblocks, or the set of members that is believed
 	written  int32        // the mark that superblocks carry, or are about to: markClean or markDirty
+	distant  bool         // whoever is missing is two events behind
 	ref      *md.Superblock
 	events   uint64
 	readOnly []string

@@ -8,15 +8,28 @@ import (
 	"graid/raid/plan"
 )
 
-// commit writes the superblocks of every live member, step events further on, with the marks and roles as they are now, and flushes
+// commitTwice is commit, and again: whoever is not written falls two events behind. Being one behind is what an interrupted commit leaves on
+// members that are good, and kernels before 6.8 believe such a one whatever the others say of it. It must not be done in one step, or
+// an interruption would leave good members two behind.
+func (a *Array) commitTwice() (dead plan.RoleSet, err error) {
+	if dead, err = a.commit(); dead != 0 || err != nil {
+		return dead, err
+	}
+	if dead, err = a.commit(); dead == 0 && err == nil {
+		a.distant = true
+	}
+	return dead, err
+}
+
+// commit writes the superblocks of every live member, one event further on, with the marks and roles as they are now, and flushes
 // them. It returns the roles of members that could not be written, which are to be lost. The caller holds meta.
 //
 // Members are written together. Faulty ones are never written: what they say must stay behind.
-func (a *Array) commit(step uint64) (dead plan.RoleSet, err error) {
+func (a *Array) commit() (dead plan.RoleSet, err error) {
 	if !a.writable {
 		return 0, block.ErrReadOnly
 	}
-	a.events += step
+	a.events++
 	roles, resync, now := a.roleTable(), a.resyncOffset(), a.sched.Wall()
 	errs := make([]error, len(a.members)+len(a.spares))
 	g := newGroup(a.sched)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"graid/block"
+	"graid/block/mem"
 )
 
 // witness knows what each sector may hold after a power cut: what it durably had, or any of what was written since the last flush.
@@ -100,11 +101,15 @@ func (g *rig) life(t *testing.T, w *witness, rng *rand.Rand) {
 	a := g.open()
 	require.NoError(t, w.check(a))
 	left := 20 + rng.IntN(400) // member requests until the cut
+	dies, at := rng.IntN(2*len(g.disks)), rng.IntN(400)
 	var mu sync.Mutex
-	for _, f := range g.faulty {
+	for i, f := range g.faulty {
 		f.Before(func(block.Request) error {
 			mu.Lock()
 			defer mu.Unlock()
+			if i == dies && left < at && a.geo.Redundant() {
+				return block.ErrGone // for this life; after the power cut it is back, from the past
+			}
 			if left--; left == 0 {
 				for _, f := range g.faulty {
 					f.PowerOff()
@@ -132,6 +137,10 @@ func (g *rig) life(t *testing.T, w *witness, rng *rand.Rand) {
 	_ = a.Close()
 
 	saved := g.disks
+	if a.Status().Degraded > 0 || lostOnDisk(g) {
+		g.reborn(t, w)
+		return
+	}
 	for missing := range g.disks { // lost at the same instant
 		g.disks, g.opts.Run = clones(saved), true
 		a, err := g.tryOpen(missing)
@@ -151,6 +160,52 @@ func (g *rig) life(t *testing.T, w *witness, rng *rand.Rand) {
 	seen.same(t)
 	require.NoError(t, a.Close())
 	w.adopt(seen.want) // it is durable now
+}
+
+// lostOnDisk says whether any member has written down that another one failed.
+func lostOnDisk(g *rig) bool {
+	for i := range g.disks {
+		for role := range g.disks {
+			if g.super(i).Roles[role] != uint16(role) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reborn opens an array one of whose members died before the power was cut, with that member back as it was. It must not be believed; where
+// the rest may have torn stripes the array must ask for force, and where it does not the content is judged as ever.
+func (g *rig) reborn(t *testing.T, w *witness) {
+	a, err := g.tryOpen()
+	if err != nil {
+		require.Equal(t, 5, g.spec.Level)
+		require.ErrorContains(t, err, "--force")
+		g.opts.Force = true
+		a = g.open()
+		g.opts.Force = false
+		w.adopt(newModel(a).load(t).want)
+		require.NoError(t, a.Close())
+	} else {
+		require.NoError(t, w.check(a))
+		w.adopt(newModel(a).load(t).want)
+		require.NoError(t, a.Close())
+	}
+	// Whole again for the next life: a new array, with the content put back.
+	for i := range g.disks {
+		g.disks[i] = mem.New(memberSize, mem.Options{})
+	}
+	_, err = Create(ctx, g.spec, g.wrap(), Options{})
+	require.NoError(t, err)
+	a = g.open()
+	content := make([]byte, len(w.may)*512)
+	for i := range w.may {
+		for b := content[i*512 : (i+1)*512]; len(b) > 0; b = b[8:] {
+			binary.LittleEndian.PutUint64(b, w.may[i][0])
+		}
+	}
+	require.NoError(t, block.WriteAt(ctx, a, content, 0))
+	require.NoError(t, a.Close())
 }
 
 // adopt takes what is there for the truth.

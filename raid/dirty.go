@@ -55,11 +55,11 @@ func (a *Array) endWrite() {
 func (a *Array) markAs(m int32) error {
 	before := a.written
 	a.written = m
-	step := uint64(1)
-	if a.view.Load().Readable.Count() < a.geo.Roles {
-		step = 2 // see loseLocked: who is missing must not look like one that merely missed the last update
+	commit := a.commit
+	if !a.distant && a.view.Load().Readable.Count() < a.geo.Roles {
+		commit = a.commitTwice
 	}
-	dead, err := a.commit(step)
+	dead, err := commit()
 	if err == nil && dead != 0 {
 		err = a.loseLocked(dead, errSuperblock)
 	}

@@ -96,8 +96,7 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error) error {
 			}
 		}
 		a.giveUpResync()
-		// The dead are two events behind at once: kernels before 6.8 believe a member that is one behind.
-		more, err := a.commit(2)
+		more, err := a.commitTwice()
 		if err != nil {
 			return err
 		}
