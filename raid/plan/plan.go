@@ -60,7 +60,8 @@ type Term struct {
 	Ref  Ref
 }
 
-// Calc is Dst = the sum of its terms. A Calc that Expects zero uses Dst as scratch: a sum that is not zero is a mismatch.
+// Calc is Dst = the sum of its terms: at least one, none of which overlaps Dst. A Calc that Expects zero uses Dst as scratch: a sum
+// that is not zero is a mismatch.
 type Calc struct {
 	Dst    Ref
 	Lo, Hi int // its terms are Plan.Terms[Lo:Hi]

@@ -63,7 +63,9 @@ type View struct {
 	Recovered []int64
 
 	// Synced is a position in the level's sync space (Geometry.SyncSize): below it parity and copies agree. Beyond it
-	// parity must not be relied on for read-modify-write, and every read of a mirror takes the copy that resync will take.
+	// parity must not be relied on: not for read-modify-write, and not to say what an unreadable chunk holds, which is ErrFailed.
+	// An engine that goes on without a member before its resync is done raises Synced, so that parity is taken as it is.
+	// Beyond it every read of a mirror takes the copy that resync will take.
 	Synced int64
 }
 
