@@ -174,3 +174,17 @@ func TestWindows(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkPlan is the cost of deciding what a 4 KiB write does.
+func BenchmarkPlan(b *testing.B) {
+	l, err := New(4, 64<<10, LeftSymmetric, 1<<30)
+	require.NoError(b, err)
+	v := plan.Healthy(4)
+	var p plan.Plan
+	r := block.Request{Op: block.Write, Off: 8192, Len: 4096, Buf: make([]byte, 4096)}
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Reset()
+		l.Plan(&p, r, &v)
+	}
+}

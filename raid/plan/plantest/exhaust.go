@@ -35,8 +35,8 @@ type exam struct {
 }
 
 // Exhaust makes every request there is on a small array, in every world there is, and compares all that the members hold afterwards
-// with what the model says, byte by byte; then it syncs those worlds. stride thins the requests in worlds with two faults or with
-// redundancy that disagrees: one in so many is made.
+// with what the model says, byte by byte; then it syncs those worlds. stride thins the requests in worlds with two faults, with a fault
+// and no redundancy to rely on, or with preferences: one in so many is made.
 func Exhaust(t *testing.T, level plan.Level, model Model, stride int) {
 	t.Helper()
 	x := &exam{t: t, level: level, g: level.Geometry(), model: model, rand: rand.New(rand.NewPCG(1, 2)), stride: stride}
@@ -69,7 +69,7 @@ func (x *exam) random(n int64) []byte {
 
 func (x *exam) requests(w *world) {
 	stride := 1
-	if w.faults > 1 || w.faults == 1 && w.Synced < x.g.SyncSize || w.Prefer != 0 {
+	if w.faults > 1 || w.faults == 1 && (w.Synced < x.g.SyncSize || x.g.SyncSize == 0) || w.Prefer != 0 {
 		stride = x.stride
 	}
 	i := x.request
