@@ -83,3 +83,41 @@ func TestSecondWriterWaitsForTheMark(t *testing.T) {
 	require.NoError(t, <-done)
 	require.NoError(t, a.Close())
 }
+
+// TestCleanWaitsForWriters has a write in flight when the array would be marked clean.
+func TestCleanWaitsForWriters(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 3)
+	a := g.open()
+	held := g.faulty[1].Hold(func(r block.Request) bool { return r.Op == block.Write && r.Off >= 1<<20 })
+	done := make(chan error)
+	go func() { done <- write(a, 0, 4096, 1) }()
+	held.Await(1)
+	a.settle(true)
+	require.False(t, g.super(0).Clean())
+	held.Release()
+	require.NoError(t, <-done)
+	a.settle(true)
+	require.True(t, g.super(0).Clean())
+	require.NoError(t, a.Close())
+}
+
+// TestCleanMeansOnTheMedia looks at what is unflushed at the moment a superblock is about to say clean: nothing of the data may be.
+func TestCleanMeansOnTheMedia(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 5, Chunk: 4096}, 3)
+	a := g.open()
+	require.NoError(t, write(a, 0, 1<<20, 1))
+	most := 0
+	g.faulty[1].Before(func(r block.Request) error {
+		if r.Op == block.Write && r.Off < 1<<20 {
+			for _, f := range g.faulty {
+				most = max(most, f.Unflushed())
+			}
+		}
+		return nil
+	})
+	a.settle(true)
+	require.True(t, g.super(1).Clean())
+	require.Less(t, most, 8, "sectors beside the superblocks' own")
+	g.faulty[1].Before(nil)
+	require.NoError(t, a.Close())
+}
