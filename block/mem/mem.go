@@ -42,11 +42,10 @@ type Disk struct {
 
 type leaf [leafPages]atomic.Pointer[page]
 
-// page is the bytes of one page. A page that left the table is dropped: who finds it so looks again.
+// page is the bytes of one page.
 type page struct {
-	mu      sync.RWMutex // guards what follows
-	dropped bool
-	data    [pageSize]byte
+	mu   sync.RWMutex // guards what follows
+	data [pageSize]byte
 }
 
 // New is a Disk of size bytes. A size or an option that no disk can have is a bug of the caller: New panics.
@@ -182,39 +181,24 @@ func (d *Disk) zero(off, n int64, allocate bool) {
 	p.mu.Unlock()
 }
 
-// lockPage is the page of off, made if it is absent, locked for writing and still in the table.
+// lockPage is the page of off, made if it is absent, locked for writing. If it is dropped before it is locked, what is written
+// to it is lost, as if it had been written just before the drop: both were in flight, and the drop was of all of the page.
 func (d *Disk) lockPage(off int64) *page {
 	slot := d.makeSlot(off)
 	for {
-		p := slot.Load()
-		if p == nil {
-			slot.CompareAndSwap(nil, new(page))
-			continue
-		}
-		p.mu.Lock()
-		if !p.dropped {
+		if p := slot.Load(); p != nil {
+			p.mu.Lock()
 			return p
 		}
-		p.mu.Unlock()
+		slot.CompareAndSwap(nil, new(page))
 	}
 }
 
 // drop takes the page of off out of the table.
 func (d *Disk) drop(off int64) {
-	slot := d.slot(off)
-	if slot == nil {
-		return
-	}
-	p := slot.Load()
-	if p == nil {
-		return
-	}
-	p.mu.Lock()
-	if !p.dropped {
-		p.dropped = true
+	if slot := d.slot(off); slot != nil {
 		slot.Store(nil)
 	}
-	p.mu.Unlock()
 }
 
 // Extents says which pages exist.
