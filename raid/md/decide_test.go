@@ -159,10 +159,10 @@ func line(d *md.Decision) string {
 // TestDecide is the judgement of every kind of array that can come back from a crash, a cupboard or a copy.
 func TestDecide(t *testing.T) {
 	for _, c := range []struct {
-		level         int
-		members       string
-		want          string // without force and run
-		forced        string // with force and run; "" = the same
+		level          int
+		members        string
+		want           string // without force and run
+		forced         string // with force and run; "" = the same
 		says, findings string // part of Why, of Findings
 	}{
 		// All here.
@@ -236,7 +236,7 @@ func TestDecide(t *testing.T) {
 		{1, "0@9:0x 1@5:01", "start degraded | 0 - stale[1]", "", "", "event 5"}, // dropped out, never ran alone
 		{10, "0@9:0x2x 2@9:0x2x 1@7:x1x3 3@7:x1x3", "conflict | 0 - 1 - stale[2 3]", "", "each run without", ""},
 		{6, "0@20:0x23 2@20:0x23 3@20:0x23 1@12:x123", "start degraded | 0 - 1 2 stale[3]", "", "", ""}, // went on with 2 and 3
-		{1, "2@40:x_1 1@9:01_", "start degraded | - 0 stale[1]", "", "", ""},                              // replaced long ago
+		{1, "2@40:x_1 1@9:01_", "start degraded | - 0 stale[1]", "", "", ""},                            // replaced long ago
 		{5, "0@5:012 1@5:021 2@5:012", "conflict | 0 - 2 stale[1]", "", "equally fresh", ""},
 
 		// Not of this array after all.
@@ -249,7 +249,7 @@ func TestDecide(t *testing.T) {
 		{5, "0@5:012 1@5:012!small 2@5:012", "needs run | 0 - 2 stale[1]", "start degraded | 0 - 2 stale[1]", "", "1024 sectors"},
 		{5, "0@5:012 1@5:012!err 2@5:012", "needs run | 0 - 2 stale[1]", "start degraded | 0 - 2 stale[1]", "", "damaged"},
 		{5, "0@5:012 1@5:012!feature 2@5:012", "needs run | 0 - 2 stale[1]", "start degraded | 0 - 2 stale[1]", "", "0x100000"},
-		{5, "0@5:012 1@5:0x2 2@5:012", "needs run | 0 - 2 stale[1]", "start degraded | 0 - 2 stale[1]", "", "is out"},
+		{5, "0@5:012 1@5:0x2 2@5:012", "needs run | 0 - 2 stale[1]", "start degraded | 0 - 2 stale[1]", "", "says that it is faulty"},
 
 		// To be read only, or not at all.
 		{5, "0@5:012!ppl 1@5:012!ppl 2@5:012!ppl", "start | 0 1 2 ro1", "", "", ""},

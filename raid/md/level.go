@@ -36,9 +36,9 @@ func ParseLevel(word string) (int, error) {
 	case "mirror":
 		return 1, nil
 	}
-	n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimPrefix(w, "raid"), "-"))
-	if err == nil && slices.Contains([]int{0, 1, 4, 5, 6, 10}, n) && !strings.HasPrefix(w, "-") {
-		return n, nil
+	n, err := strconv.ParseUint(strings.TrimPrefix(w, "raid"), 10, 8)
+	if err == nil && slices.Contains([]uint64{0, 1, 4, 5, 6, 10}, n) {
+		return int(n), nil
 	}
 	return 0, fmt.Errorf("level %q is not known: give linear, 0, 1, 4, 5, 6 or 10", word)
 }

@@ -147,6 +147,8 @@ func (s shape) checkRest() error {
 		return fmt.Errorf("metadata 1.0 has its data at the start of the member: leave the data offset out")
 	case s.DataOffset < 0 || s.DataOffset%chunkUnit != 0:
 		return fmt.Errorf("data offset of %d bytes: give a multiple of 4K", s.DataOffset)
+	case s.DataOffset != 0 && s.DataOffset < headerRoom*Sector:
+		return fmt.Errorf("data offset of %d bytes: superblock and bad block log need %d before it", s.DataOffset, headerRoom*Sector)
 	case s.Size < 0 || s.Size%1024 != 0:
 		return fmt.Errorf("size of %d bytes: give a multiple of 1K", s.Size)
 	}

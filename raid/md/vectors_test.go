@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,17 +46,25 @@ type bitmapExpected struct {
 	Set           []int64
 }
 
-func vectors(t testing.TB) []vector {
+func vectors(testing.TB) []vector { return loadVectors() }
+
+var loadVectors = sync.OnceValue(func() []vector {
 	f, err := os.Open("testdata/superblocks.json.gz")
-	require.NoError(t, err)
+	must(err)
 	defer f.Close()
 	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
+	must(err)
 	var list []vector
 	d := json.NewDecoder(z)
 	d.UseNumber()
-	require.NoError(t, d.Decode(&list))
+	must(d.Decode(&list))
 	return list
+})
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
 }
 
 func unpack(t testing.TB, s string) []byte {
