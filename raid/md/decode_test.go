@@ -315,7 +315,7 @@ func TestSpecRefuses(t *testing.T) {
 		{md.Spec{Level: 1, Name: strings.Repeat("x", 33)}, []int64{m, m}, "too long"},
 		{md.Spec{Level: 1}, []int64{m, 4096}, "too small"},
 		{md.Spec{Level: 1}, []int64{m, 1 << 20}, "too small"},
-		{md.Spec{Level: 5, Layout: -1, Chunk: 32 << 20}, []int64{m, m}, "not even one chunk"},
+		{md.Spec{Level: 5, Layout: -1, Chunk: 32 << 20, DataOffset: 1 << 20}, []int64{m, m}, "not even one chunk"},
 		{md.Spec{Level: 5, Layout: -1}, []int64{m, 0, 0}, "cannot do without"},
 		{md.Spec{Level: 0, Layout: -1}, []int64{m, 0}, "cannot do without"},
 		{md.Spec{Level: 1}, []int64{0, 0}, "cannot do without"},
