@@ -27,7 +27,7 @@ func ReadOnly(open Open) Option { return func(s *suite) { s.readOnly = open } }
 // the page cache of an operating system may. Two writes in flight still leave whole blocks.
 func TornReads() Option { return func(s *suite) { s.tornReads = true } }
 
-// Size is how large the suite wants its devices, bytes; the default is 4 MiB.
+// Size is how large the suite wants its devices, bytes; the default is 4 MiB, 1 MiB under the race detector.
 func Size(bytes int64) Option { return func(s *suite) { s.size = bytes } }
 
 // Seed starts the random parts somewhere else than at 1.
@@ -46,6 +46,9 @@ var background = context.Background()
 // Run checks that the devices which open makes keep the contract of block.Device, each part on a device of its own.
 func Run(t *testing.T, open Open, options ...Option) {
 	s := &suite{open: open, size: 4 << 20, seed: 1}
+	if raceEnabled { // some checks look at every byte, which the detector makes slow
+		s.size = 1 << 20
+	}
 	for _, o := range options {
 		o(s)
 	}

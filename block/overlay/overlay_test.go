@@ -35,13 +35,15 @@ func (p pristine) Extents(ctx context.Context, off, n int64, list []block.Extent
 }
 
 // pattern is what a base holds: no byte is zero, none is like that of a neighbouring unit.
-func pattern(n int64) []byte {
-	b := make([]byte, n)
+func pattern(n int64) []byte { return bytes.Clone(longest()[:n]) }
+
+var longest = sync.OnceValue(func() []byte {
+	b := make([]byte, 1<<20+4096)
 	for i := range b {
 		b[i] = byte(1 + (i+i>>9*7+i>>12*31)%255)
 	}
 	return b
-}
+})
 
 func base(t *testing.T, size, unit int64) block.Device {
 	d := mem.New(size, mem.Options{Name: "base", Block: unit})
