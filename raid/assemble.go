@@ -141,10 +141,20 @@ func choose(found []*md.Examined, decisions map[md.UUID]*md.Decision, opts Optio
 }
 
 func permitted(d *md.Decision) (*md.Decision, error) {
-	if d.Verdict > md.StartDegraded {
-		return nil, errors.New(d.Why)
+	if d.Verdict <= md.StartDegraded {
+		return d, nil
 	}
-	return d, nil
+	// A geometry that cannot be has enough of no members, but it is the geometry that is to be told. Linear and raid0 ask for all members first.
+	if d.Ref != nil && d.Ref.Level > 0 {
+		if _, err := newLevel(d.Ref, nil); err != nil {
+			return nil, err
+		}
+	}
+	why := d.Why
+	if len(d.Findings) > 0 {
+		why += "; " + strings.Join(d.Findings, "; ")
+	}
+	return nil, errors.New(why)
 }
 
 // join builds the level, the members and the first View from the decision.
