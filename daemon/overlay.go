@@ -1,10 +1,57 @@
 package daemon
 
 import (
+	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"graid/block"
 	"graid/block/file"
+	"graid/block/overlay"
 )
 
-func cover(d *file.Device, path, dir string) (block.Device, error) { return nil, errors.ErrUnsupported }
+// cover lays a file in dir over a member, which is only read from then on. The file is found again the next time, so that an array
+// goes on where it was; it belongs to the member as it is now, and to no other.
+func cover(base *file.Device, path, dir string) (block.Device, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("overlay: %w", plainPath(err))
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, plainPath(err)
+	}
+	where := sha256.Sum256([]byte(abs))
+	whose := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%d", abs, base.Info().Size, lastWritten(fi)))
+	name := filepath.Join(dir, fmt.Sprintf("%s-%x.overlay", filepath.Base(abs), where[:4]))
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		if err := file.Create(name, overlay.StoreSize(base)); err != nil {
+			return nil, fmt.Errorf("overlay: %w", err)
+		}
+	}
+	store, err := file.Open(name, file.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("overlay: %w", err)
+	}
+	over, err := overlay.New(context.Background(), base, store, overlay.Options{Keep: true, ID: [16]byte(whose[:16])})
+	if err != nil {
+		store.Close()
+		return nil, fmt.Errorf("%w: if it is from another time, remove %s", err, name)
+	}
+	return over, nil
+}
+
+// lastWritten tells one state of a file from another; of a disk, nothing does.
+func lastWritten(fi fs.FileInfo) int64 {
+	if !fi.Mode().IsRegular() {
+		return 0
+	}
+	return fi.ModTime().UnixNano()
+}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -145,7 +147,24 @@ func write(c *call, spec md.Spec, cfg daemon.Config, paths []string, mostly []st
 		}
 		members = append(members, m)
 	}
-	return raid.Create(c.ctx, spec, members, raid.Options{Force: c.has("force")})
+	draft, err = raid.Create(c.ctx, spec, members, raid.Options{Force: c.has("force")})
+	return draft, named(err, paths)
+}
+
+var numbered = regexp.MustCompile(`\bmember (\d+)\b`)
+
+// named puts paths where an error has numbers: what decides on a new array knows its members by number alone.
+func named(err error, paths []string) error {
+	if err == nil || !numbered.MatchString(err.Error()) {
+		return err
+	}
+	return errors.New(numbered.ReplaceAllStringFunc(err.Error(), func(s string) string {
+		i, _ := strconv.Atoi(s[len("member "):])
+		if i >= len(paths) {
+			return s
+		}
+		return paths[i]
+	}))
 }
 
 // spec reads the options that say what the array is to be.
