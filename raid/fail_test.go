@@ -177,6 +177,10 @@ func TestTwoBadSectorsInDifferentRows(t *testing.T) {
 	unreadable(g, 1, a.members[1].offset+32<<10)
 	m.same(t)
 	require.Zero(t, a.Status().Degraded)
+	for role := range 2 {
+		require.EqualValues(t, 1, a.Status().Members[role].Corrected, "only the bad sector is rewritten, and it can be")
+	}
+	require.Zero(t, g.count(EventUncorrectable))
 	require.NoError(t, a.Close())
 }
 

@@ -1,0 +1,105 @@
+package raid
+
+import (
+	"context"
+	"fmt"
+
+	"graid/block"
+	"graid/raid/plan"
+)
+
+// correct rewrites what members could not read while o was served, from redundancy, and reads it back. A member that takes neither is lost.
+func (a *Array) correct(o *op) {
+	if len(o.bad) == 0 || !a.writable {
+		return
+	}
+	for _, b := range o.bad {
+		for _, b := range a.narrow(b, nil) {
+			if err := a.rewrite(b); err != nil {
+				a.tell(EventUncorrectable, a.members[b.role].path, err.Error())
+				continue
+			}
+			a.members[b.role].corrected.Add(1)
+			a.tell(EventCorrected, a.members[b.role].path, fmt.Sprintf("%d bytes at %d", b.row.Len(), b.row.Lo))
+		}
+	}
+}
+
+// narrowest is the shortest piece that a read error is narrowed down to, bytes: the sector of most disks, whatever they claim.
+const narrowest = 4096
+
+// narrow appends to list the pieces of b, which could not be read as a whole, that cannot be read by themselves. Only they are rewritten:
+// elsewhere in the same rows another member may be bad.
+func (a *Array) narrow(b badRows, list []badRows) []badRows {
+	n := b.row.Len()
+	if n <= max(narrowest, a.info.Block) {
+		return append(list, b)
+	}
+	cut := half(n, max(narrowest, a.info.Block))
+	m, buf := a.members[b.role], block.Alloc(max(cut, n-cut))
+	for _, part := range []plan.Span{{Lo: 0, Hi: cut}, {Lo: cut, Hi: n}} {
+		p := badRows{b.role, plan.Span{Lo: b.row.Lo + part.Lo, Hi: b.row.Lo + part.Hi}, plan.Span{Lo: b.pos.Lo + part.Lo, Hi: b.pos.Lo + part.Hi}}
+		if block.ReadAt(context.Background(), m.dev, buf[:part.Len()], m.offset+p.row.Lo) != nil {
+			list = a.narrow(p, list)
+		}
+	}
+	return list
+}
+
+// rewrite fills the rows of b, and reads them back.
+func (a *Array) rewrite(b badRows) error {
+	o := a.getOp()
+	defer a.putOp(o)
+	o.avoid = plan.RoleSet(0).With(b.role)
+	for at := b.pos; at.Len() > 0; {
+		n, err := o.fill(at)
+		if err != nil {
+			return err
+		}
+		at.Lo += n
+	}
+	check := block.Alloc(b.row.Len())
+	m := a.members[b.role]
+	if err := block.ReadAt(context.Background(), m.dev, check, m.offset+b.row.Lo); err != nil {
+		return a.loseOrKeep(b.role, err)
+	}
+	return nil
+}
+
+// fill recovers a prefix of span into the role that o avoids.
+func (o *op) fill(span plan.Span) (int64, error) {
+	a := o.a
+	for {
+		v := a.view.Load()
+		o.view = *v
+		o.view.Avoid |= o.avoid
+		o.plan.Reset()
+		n, err := a.level.Sync(&o.plan, span, plan.Recover, &o.view.View)
+		if err != nil {
+			return 0, err
+		}
+		if o.lock(true) && a.view.Load() != v {
+			continue
+		}
+		o.provide()
+		if o.perform(o.plan.Reads, 0); o.failed {
+			return 0, o.firstError(o.plan.Reads)
+		}
+		o.calc()
+		if o.perform(o.plan.Writes, 0); o.failed {
+			return 0, a.loseOrKeep(o.avoid.First(), o.firstError(o.plan.Writes))
+		}
+		o.unlock()
+		return n, nil
+	}
+}
+
+// loseOrKeep loses role, which cannot even be rewritten, unless the array would not survive that: then it stays for what it can still read.
+func (a *Array) loseOrKeep(role int, why error) error {
+	if a.level.Enough(a.view.Load().Readable.Without(role)) {
+		if err := a.lose(plan.RoleSet(0).With(role), why); err != nil {
+			return err
+		}
+	}
+	return why
+}
