@@ -1,7 +1,15 @@
 #!/bin/bash
 # Compares graid with other NBD servers: one load generator, the same file size on tmpfs, one run, interleaved, medians.
-# Run it as `make bench`, or `bench/peers.sh [nbdload flags]`. It takes about a minute and leaves nothing behind.
+# Run it as `make bench`, or `bench/peers.sh [graid] [nbdload flags]`. It takes about a minute and leaves nothing behind.
 set -u
+binary=
+case ${1:-} in
+'' | -*) ;;
+*)
+	binary=$(realpath "$1") || exit 1
+	shift
+	;;
+esac
 cd "$(dirname "$0")/.."
 
 size=$((256 << 20))
@@ -53,13 +61,17 @@ graid() {
 		file "$bytes" "$dir/$name.$i"
 		members+=("$dir/$name.$i")
 	done
-	if ! "$dir/graid" create "$name" --level "$level" --raid-devices "$count" --no-start --assume-clean "${members[@]}" >"$dir/graid-$name.log" 2>&1; then
+	if ! "$binary" create "$name" --level "$level" --raid-devices "$count" --no-start --assume-clean "${members[@]}" >"$dir/graid-$name.log" 2>&1; then
 		say "graid-$name was not created and is left out: $(tail -n 1 "$dir/graid-$name.log")"
 		return
 	fi
-	launch "graid-$name" "$dir/$name.sock" "$name" "$dir/graid" serve "$name" --nbd "unix:$dir/$name.sock" "${members[@]}"
+	launch "graid-$name" "$dir/$name.sock" "$name" "$binary" serve "$name" --nbd "unix:$dir/$name.sock" "${members[@]}"
 }
-if go build -o "$dir/graid" ./cmd/graid; then
+if [ -z "$binary" ]; then
+	binary=$dir/graid
+	go build -o "$binary" ./cmd/graid || binary=
+fi
+if [ -n "$binary" ]; then
 	graid linear linear 1 $((size + (2 << 20)))
 	graid raid5 raid5 4 $((size / 3 + (2 << 20)))
 else

@@ -73,6 +73,7 @@ func (c *conn) read(q request) {
 	n, head := int(q.len), c.dataHead()
 	inline := c.vol.info.Inline
 	if !inline || n >= batchLen/2 || c.vol.info.Align > 1 {
+		// Large ones in place too: handed to workers they cost 10 to 25 % more CPU and moved less on two busy cores.
 		if s := c.slot(q, n); inline {
 			c.work(s)
 		} else {
