@@ -1,5 +1,5 @@
-// Package level5 is rotating single parity: nd data chunks and their sum in every stripe. It knows where chunks are and how to
-// keep sums true; it knows nothing of devices, errors or time.
+// Package level5 is single parity, rotating (raid5) or not (raid4): nd data chunks and their sum in every stripe. It knows where chunks
+// are and how to keep sums true; it knows nothing of devices, errors or time.
 //
 // Every write is made of rectangles, k data chunks × one range of rows. Each takes one of two ways to its new parity: the old
 // parity and old data are read (rmw), or the data that is not written is (rcw).
@@ -32,6 +32,7 @@ const (
 )
 
 type level struct {
+	number      int // 5, or 4
 	roles, data int // data is chunks of data in a stripe
 	layout      uint32
 	chunk       int64
@@ -43,17 +44,26 @@ type level struct {
 // New is the raid5 of so many roles with chunk bytes (a power of two) in one of md's six layouts, over rows bytes of each member, of which
 // it uses whole chunks.
 func New(roles int, chunk int64, layout uint32, rows int64) (plan.Level, error) {
+	return build(5, roles, chunk, layout, rows)
+}
+
+// New4 is the raid4 of so many roles: a raid5 whose parity does not rotate but is always on the last role. It has no layouts.
+func New4(roles int, chunk, rows int64) (plan.Level, error) {
+	return build(4, roles, chunk, ParityLast, rows)
+}
+
+func build(number, roles int, chunk int64, layout uint32, rows int64) (plan.Level, error) {
 	switch {
 	case roles < 2 || roles > plan.MaxRoles:
-		return nil, fmt.Errorf("%w: raid5 of %d members: between 2 and %d are needed", plan.ErrLayout, roles, plan.MaxRoles)
+		return nil, fmt.Errorf("%w: raid%d of %d members: between 2 and %d are needed", plan.ErrLayout, number, roles, plan.MaxRoles)
 	case chunk <= 0 || chunk&(chunk-1) != 0:
-		return nil, fmt.Errorf("%w: raid5 chunk of %d bytes: it must be a power of two", plan.ErrLayout, chunk)
+		return nil, fmt.Errorf("%w: raid%d chunk of %d bytes: it must be a power of two", plan.ErrLayout, number, chunk)
 	case layout > ParityLast:
-		return nil, fmt.Errorf("%w: raid5 layout %d: md has 0 to %d", plan.ErrLayout, layout, ParityLast)
+		return nil, fmt.Errorf("%w: raid%d layout %d: md has 0 to %d", plan.ErrLayout, number, layout, ParityLast)
 	case rows < chunk:
-		return nil, fmt.Errorf("%w: raid5 over %d bytes of each member: that is less than a chunk of %d", plan.ErrLayout, rows, chunk)
+		return nil, fmt.Errorf("%w: raid%d over %d bytes of each member: that is less than a chunk of %d", plan.ErrLayout, number, rows, chunk)
 	}
-	l := &level{roles: roles, data: roles - 1, layout: layout, chunk: chunk, rows: rows - rows%chunk}
+	l := &level{number: number, roles: roles, data: roles - 1, layout: layout, chunk: chunk, rows: rows - rows%chunk}
 	l.stripe = int64(l.data) * chunk
 	for l.cut = 4096; l.cut*2*int64(roles) <= maxRect; l.cut *= 2 {
 	}
@@ -62,7 +72,7 @@ func New(roles int, chunk int64, layout uint32, rows int64) (plan.Level, error) 
 
 func (l *level) Geometry() plan.Geometry {
 	return plan.Geometry{
-		Level: 5, Roles: l.roles, Size: l.rows * int64(l.data), Rows: l.rows, SyncSize: l.rows,
+		Level: l.number, Roles: l.roles, Size: l.rows * int64(l.data), Rows: l.rows, SyncSize: l.rows,
 		Chunk: l.chunk, Stripe: l.stripe, Tolerates: 1,
 	}
 }

@@ -11,12 +11,12 @@ import (
 	"graid/raid/plan/plantest"
 )
 
-// maps is md's layouts of raid5 by number of members.
-func maps(t *testing.T) (list []plantest.ParityMap) {
+// maps is md's layouts of a level by number of members.
+func maps(t *testing.T, level int) (list []plantest.ParityMap) {
 	m, err := plantest.LoadMaps()
 	require.NoError(t, err)
 	for _, p := range m.Parity {
-		if p.Level == 5 {
+		if p.Level == level {
 			list = append(list, p)
 		}
 	}
@@ -27,7 +27,7 @@ func maps(t *testing.T) (list []plantest.ParityMap) {
 // TestLayouts compares parity and data roles with md's, stripe by stripe.
 func TestLayouts(t *testing.T) {
 	seen := map[uint32]bool{}
-	for _, m := range maps(t) {
+	for _, m := range maps(t, 5) {
 		built, err := New(m.Disks, 4096, m.Algorithm, 1<<20)
 		require.NoError(t, err)
 		l := built.(*level)
@@ -57,7 +57,7 @@ func model(m plantest.ParityMap, chunk int64) plantest.Model {
 
 // TestEveryRequest makes every request on small arrays in every condition of their members.
 func TestEveryRequest(t *testing.T) {
-	for _, m := range maps(t) {
+	for _, m := range maps(t, 5) {
 		chunk, stripes, stride := int64(4), int64(m.Disks), 7
 		switch {
 		case m.Disks == 4 && m.Algorithm == LeftSymmetric:
@@ -75,6 +75,29 @@ func TestEveryRequest(t *testing.T) {
 	}
 }
 
+// TestLevel4 has its parity where md has it: on the last role, which layout 0 of a raid5 has not.
+func TestLevel4(t *testing.T) {
+	for _, m := range maps(t, 4) {
+		const chunk = 4
+		built, err := New4(m.Disks, chunk, int64(len(m.Rows))*chunk)
+		require.NoError(t, err)
+		l := built.(*level)
+		require.Equal(t, 4, l.Geometry().Level)
+		for _, row := range m.Rows {
+			require.Equal(t, row.P, l.parity(row.Stripe), "%d members, stripe %d", m.Disks, row.Stripe)
+			for i, role := range row.Data {
+				require.Equal(t, role, l.role(row.P, i), "%d members, stripe %d, chunk %d", m.Disks, row.Stripe, i)
+			}
+		}
+		built, err = New4(m.Disks, chunk, 2*chunk+1)
+		require.NoError(t, err)
+		plantest.Exhaust(t, built, model(m, chunk), map[int]int{3: 7, 4: 31, 5: 127}[m.Disks])
+	}
+	_, err := New4(1, 4096, 1<<20)
+	require.ErrorIs(t, err, plan.ErrLayout)
+	require.ErrorContains(t, err, "raid4")
+}
+
 // TestTwoMembers: a raid5 of two is a mirror, which Linux makes of a raid1 that is to grow.
 func TestTwoMembers(t *testing.T) {
 	l, err := New(2, 4, LeftSymmetric, 12)
@@ -88,7 +111,7 @@ func TestTwoMembers(t *testing.T) {
 
 // TestCutRectangles has chunks too large for one plan: they are cut, and the pieces come out right.
 func TestCutRectangles(t *testing.T) {
-	m := maps(t)[0]
+	m := maps(t, 5)[0]
 	for _, cut := range []int64{2, 4} {
 		built, err := New(m.Disks, 8, m.Algorithm, 16)
 		require.NoError(t, err)
@@ -102,6 +125,9 @@ func TestCutRectangles(t *testing.T) {
 
 func TestGoldenPlans(t *testing.T) {
 	plantest.Golden(t, "testdata/plans.txt", func(t *testing.T, a plantest.Args) (plan.Level, error) {
+		if a.Size(t, "level") == 4 {
+			return New4(int(a.Size(t, "roles")), a.Size(t, "chunk"), a.Size(t, "rows"))
+		}
 		return New(int(a.Size(t, "roles")), a.Size(t, "chunk"), uint32(a.Size(t, "layout")), a.Size(t, "rows"))
 	})
 }
