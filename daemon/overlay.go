@@ -43,7 +43,10 @@ func cover(base *file.Device, path, dir string) (block.Device, error) {
 	over, err := overlay.New(context.Background(), base, store, overlay.Options{Keep: true, ID: [16]byte(whose[:16])})
 	if err != nil {
 		store.Close()
-		return nil, fmt.Errorf("%w: if it is from another time, remove %s", err, name)
+		if errors.Is(err, overlay.ErrForeign) {
+			return nil, fmt.Errorf("%s: has changed since %s was laid over it: remove that file to start anew", path, name)
+		}
+		return nil, err
 	}
 	return over, nil
 }

@@ -192,8 +192,10 @@ func (p *Process) state() State {
 // Stop lets no further client in, flushes, marks the array clean and gives its name back. With clients connected it is
 // refused with ErrBusy unless forced.
 func (p *Process) Stop(force bool) error {
-	if n := p.exports.clients(); n > 0 && !force {
-		return fmt.Errorf("%w: %s connected; disconnect, or stop with --force", ErrBusy, countClients(n))
+	if !force {
+		if n := p.leaving(); n > 0 {
+			return fmt.Errorf("%w: %s connected; disconnect, or stop with --force", ErrBusy, countClients(n))
+		}
 	}
 	p.stopping.Do(func() {
 		p.log.Info("stopping", "array", p.cfg.Name)
@@ -204,6 +206,19 @@ func (p *Process) Stop(force bool) error {
 	})
 	<-p.done
 	return p.result
+}
+
+// leaveTime is how long a client that has just gone may take to be noticed: who disconnects and then stops the array must not be
+// told that it is in use.
+const leaveTime = time.Second
+
+// leaving is how many clients are connected and stay so.
+func (p *Process) leaving() (n int) {
+	for end := time.Now().Add(leaveTime); ; time.Sleep(10 * time.Millisecond) {
+		if n = p.exports.clients(); n == 0 || time.Now().After(end) {
+			return n
+		}
+	}
 }
 
 func countClients(n int) string {

@@ -124,7 +124,7 @@ func dumpJob(c *call) (*job, error) {
 	switch {
 	case fi.IsDir():
 		return nil, fmt.Errorf("%s: is a folder: name a file in it", j.file)
-	case !j.force:
+	case !j.force && (fi.Mode().IsRegular() || isBlock(fi.Mode())): // a pipe or /dev/null has nothing to lose
 		return nil, fmt.Errorf("%s: exists already: name another file, or replace it with --force", j.file)
 	}
 	return j, nil
@@ -153,14 +153,14 @@ type sink interface {
 
 func (j *job) open(c *call) (sink, error) {
 	if j.file == "" {
-		return &stream{w: c.out}, nil
+		return &stream{c.ctx, c.out}, nil
 	}
 	if fi, err := os.Stat(j.file); err == nil && !fi.Mode().IsRegular() {
 		f, err := os.OpenFile(j.file, os.O_WRONLY, 0)
 		if err != nil {
 			return nil, sayPath(err)
 		}
-		return &device{stream{w: f}, f}, nil
+		return &device{stream{c.ctx, f}, f}, nil
 	}
 	// Under another name until it is whole: a file that is replaced stays as it was if anything goes wrong.
 	f, err := os.CreateTemp(filepath.Dir(j.file), "."+filepath.Base(j.file)+".part-*")
@@ -262,14 +262,26 @@ func zero(ctx context.Context, dev block.Device, off, n int64) bool {
 	return err == nil && len(list) == 1 && list[0].Zero
 }
 
-// stream is a sink that takes bytes one after the other.
-type stream struct{ w io.Writer }
+// stream is a sink that takes bytes one after the other. It may be a pipe that nobody reads: ctx ends the wait.
+type stream struct {
+	ctx context.Context
+	w   io.Writer
+}
 
 var zeroes [64 << 10]byte
 
 func (s *stream) write(p []byte) error {
-	_, err := s.w.Write(p)
-	return err
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.w.Write(p)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
 }
 
 func (s *stream) skip(n int64) error {
@@ -291,4 +303,9 @@ type device struct {
 	f *os.File
 }
 
-func (d *device) finish(err error) error { return errors.Join(err, d.f.Sync(), d.f.Close()) }
+func (d *device) finish(err error) error {
+	if fi, e := d.f.Stat(); e == nil && isBlock(fi.Mode()) {
+		err = errors.Join(err, d.f.Sync())
+	}
+	return errors.Join(err, d.f.Close())
+}

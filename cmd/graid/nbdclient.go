@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"time"
 )
 
 // client is the least of an NBD client that can write and read: what the demo does I/O with, as anybody's client would. One request
@@ -142,7 +143,10 @@ func (c *client) write(p []byte, off int64) error {
 
 func (c *client) flush() error { return c.do(nbdFlush, 0, 0, nil, nil) }
 
-// close takes leave as the protocol asks.
+// close takes leave as the protocol asks, and waits until the server has noticed.
 func (c *client) close() error {
-	return errors.Join(c.do(nbdGoodbye, 0, 0, nil, nil), c.conn.Close())
+	err := c.do(nbdGoodbye, 0, 0, nil, nil)
+	_ = c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_, _ = io.Copy(io.Discard, c.conn)
+	return errors.Join(err, c.conn.Close())
 }

@@ -1,0 +1,268 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"graid/daemon"
+)
+
+// shortDir is a folder whose path leaves room for a socket's.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "graid-t-")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// started is a graid that runs beside the test.
+type started struct {
+	*exec.Cmd
+	out *bufio.Reader
+	err *bytes.Buffer
+}
+
+func start(t *testing.T, dir string, args ...string) *started {
+	t.Helper()
+	c := exec.Command(graidBinary, args...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "GRAID_RUNTIME_DIR="+filepath.Join(dir, "run"), "TMPDIR="+dir)
+	out, err := c.StdoutPipe()
+	require.NoError(t, err)
+	s := &started{c, bufio.NewReader(out), &bytes.Buffer{}}
+	c.Stderr = s.err
+	require.NoError(t, c.Start())
+	t.Cleanup(func() {
+		if c.ProcessState == nil {
+			c.Process.Kill()
+			c.Wait()
+		}
+	})
+	return s
+}
+
+// line is the next line that it prints.
+func (s *started) line(t *testing.T) string {
+	t.Helper()
+	l, err := s.out.ReadString('\n')
+	require.NoError(t, err, s.err)
+	return strings.TrimSpace(l)
+}
+
+// ends sends the signal and wants this exit status.
+func (s *started) ends(t *testing.T, sig os.Signal, status int) {
+	t.Helper()
+	require.NoError(t, s.Process.Signal(sig))
+	go io.Copy(io.Discard, s.out)
+	s.Wait()
+	require.Equal(t, status, s.ProcessState.ExitCode(), s.err)
+}
+
+// TestServe: in the foreground, with every way to end it.
+func TestServe(t *testing.T) {
+	dir := shortDir(t)
+	w := &wreck{t, dir}
+	w.must("create md0 --level 5 --chunk 64K --no-start --member-size 8M a b c")
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		s := start(t, dir, "serve", "md0", "a", "b", "c", "--nbd", "unix:x.sock", "--nbd", "tcp:127.0.0.1:0", "--export", "the data")
+		unix, tcp := s.line(t), s.line(t)
+		require.Equal(t, "nbd+unix:///the%20data?socket="+dir+"/x.sock", unix)
+		require.Regexp(t, `^nbd://127\.0\.0\.1:[1-9][0-9]*/the%20data$`, tcp)
+		for _, uri := range []string{unix, tcp} {
+			c, err := dialNBD(uri)
+			require.NoError(t, err)
+			_, err = newPattern(c.size).fill(context.Background(), c)
+			require.NoError(t, err)
+			require.NoError(t, c.close())
+		}
+		s.ends(t, sig, exitDone)
+		require.Contains(t, s.err.String(), "msg=ArrayStarted")
+		require.Contains(t, s.err.String(), "msg=ArrayStopped")
+		left, err := os.ReadDir(filepath.Join(dir, "run"))
+		require.NoError(t, err)
+		require.Empty(t, left)
+		require.NoFileExists(t, w.in("x.sock"))
+		require.Contains(t, w.run("examine a").out, "State : clean")
+	}
+	s := w.run("dump -o out a b c")
+	require.Equal(t, exitDone, s.status, s)
+	f, err := os.ReadFile(w.in("out"))
+	require.NoError(t, err)
+	_, err = everything(int64(len(f))).check(context.Background(), func(p []byte, off int64) error {
+		copy(p, f[off:])
+		return nil
+	})
+	require.NoError(t, err)
+}
+
+// TestDeadAndDeaf: what status says of a server that died and of one that does not answer.
+func TestDeadAndDeaf(t *testing.T) {
+	dir := shortDir(t)
+	w := &wreck{t, dir}
+	t.Cleanup(func() { stopAll(w.in("run")) })
+	w.must("create dead --level 1 --no-start --member-size 8M a b")
+	w.must("create deaf --level 1 --no-start --member-size 8M c d")
+	w.must("create fine --level 1 --member-size 8M e f")
+	dead, deaf := start(t, dir, "serve", "dead", "a", "b"), start(t, dir, "serve", "deaf", "c", "d")
+	dead.line(t)
+	deaf.line(t)
+	dead.Process.Kill()
+	dead.Wait()
+	require.NoError(t, deaf.Process.Signal(syscall.SIGSTOP))
+
+	began := time.Now()
+	s := w.run("status")
+	require.Less(t, time.Since(began), 2*daemon.AnswerTime)
+	require.Equal(t, exitFailed, s.status, s)
+	require.Regexp(t, `(?m)^dead  not running: its server \(pid \d+\) died`, s.out)
+	require.Contains(t, s.out, "graid assemble dead "+w.in("a")+" "+w.in("b"))
+	require.Regexp(t, `(?m)^deaf  no answer$`, s.out)
+	require.Regexp(t, `(?m)^fine  raid1  clean`, s.out)
+	require.Regexp(t, `^graid: deaf: its server \(pid \d+\) does not answer within 3s\n$`, s.err)
+	require.NoError(t, deaf.Process.Signal(syscall.SIGCONT))
+	w.must("status")
+
+	// The dead one's name and members are free again, and what it left is gone.
+	w.must("assemble dead a b")
+	w.must("stop dead")
+	deaf.ends(t, syscall.SIGTERM, exitDone)
+}
+
+// TestControl: the control socket speaks HTTP and JSON, and tells of events.
+func TestControl(t *testing.T) {
+	dir := shortDir(t)
+	w := &wreck{t, dir}
+	t.Cleanup(func() { stopAll(w.in("run")) })
+	w.must("create md0 --level 1 --member-size 8M a b")
+	f, err := daemon.LookFolder(w.in("run"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	heard := make(chan string, 16)
+	go func() {
+		_ = f.Events(ctx, "md0", 0, func(id int64, e json.RawMessage) { heard <- string(e) })
+		close(heard)
+	}()
+	require.Contains(t, <-heard, `"event":"ArrayStarted"`)
+	w.must("fail md0 a")
+	require.Regexp(t, `"event":"Fail","member":".*/a"`, <-heard)
+	s := w.run("fail md0 " + url.PathEscape("a b"))
+	require.Equal(t, exitFailed, s.status)
+	w.must("stop md0")
+	for range heard { // ends with the array
+	}
+	require.NoError(t, ctx.Err())
+	_, err = f.Status(ctx, "md0")
+	require.ErrorIs(t, err, daemon.ErrNotRunning)
+}
+
+// nobody is who has no rights at all.
+const nobody = 65534
+
+func asNobody(args ...string) *exec.Cmd {
+	c := exec.Command(graidBinary, args...)
+	if os.Geteuid() == 0 {
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	return c
+}
+
+// TestNoRoot: a whole round as an ordinary user, and what such a user may not.
+func TestNoRoot(t *testing.T) {
+	dir := shortDir(t)
+	if os.Geteuid() == 0 {
+		require.NoError(t, os.Chown(dir, nobody, nobody))
+	}
+	w := &wreck{t, dir}
+	// They must not be stopped by root: the folder is not root's.
+	run := func(args string) said { return finish(t, dir, asNobody(strings.Fields(args)...)) }
+	t.Cleanup(func() { run("stop --force md0") })
+	for _, args := range []string{
+		"create md0 --level 10 --chunk 64K --member-size 8M a b c d", "status", "detail md0", "wait md0", "fail md0 b", "stop md0",
+		"examine a", "scan .", "dump -o out a c d", "assemble md0 a c d", "stop md0",
+	} {
+		s := run(args)
+		require.Contains(t, []int{exitDone, exitAttention}, s.status, "%s: %s", args, s)
+	}
+	out, err := os.Stat(w.in("out"))
+	require.NoError(t, err)
+	require.Positive(t, out.Size())
+
+	require.NoError(t, os.Chmod(w.in("a"), 0))
+	for _, args := range []string{"examine a", "assemble md0 a c d", "dump -o no a c d", "create md0 --level 1 --force a c", "scan a"} {
+		s := run(args)
+		require.Equal(t, exitFailed, s.status, "%s: %s", args, s)
+		require.Regexp(t, `^graid: [^\n]*a: permission denied[^\n]*\n$`, s.err, args)
+	}
+	require.NoError(t, os.Chmod(w.in("a"), 0o400))
+	s := run("create md0 --level 1 --force a c")
+	require.Equal(t, exitFailed, s.status, s)
+	require.Regexp(t, `^graid: [^\n]*a: permission denied[^\n]*\n$`, s.err)
+
+	if os.Geteuid() == 0 {
+		require.NoError(t, os.RemoveAll(w.in("run")))
+		require.NoError(t, os.Mkdir(w.in("run"), 0o755))
+		s := run("assemble md0 c d")
+		require.Equal(t, exitFailed, s.status, s)
+		require.Regexp(t, `^graid: runtime folder [^\n]*: belongs to somebody else[^\n]*\n$`, s.err)
+	}
+}
+
+// TestDumpInterrupted: Ctrl-C leaves no half of a file, and does not wait for a reader that does not read.
+func TestDumpInterrupted(t *testing.T) {
+	dir := shortDir(t)
+	w := &wreck{t, dir}
+	w.must("create md0 --level 0 --chunk 64K --no-start --member-size 64M a b")
+	s := start(t, dir, "dump", "a", "b") // nobody reads its output: it waits for room in the pipe
+	time.Sleep(300 * time.Millisecond)
+	require.NoError(t, s.Process.Signal(os.Interrupt))
+	ended := make(chan struct{})
+	go func() { s.Process.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("still waiting")
+	}
+}
+
+// TestDemo: the tour ends well and leaves nothing behind; so does one that is broken off.
+func TestDemo(t *testing.T) {
+	dir := shortDir(t)
+	c := exec.Command(graidBinary, "demo")
+	c.Env = append(os.Environ(), "TMPDIR="+dir)
+	out, err := c.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "every byte was right at every step")
+	require.Equal(t, 5, strings.Count(string(out), "every byte is right"), string(out))
+	empty(t, dir)
+
+	s := start(t, dir, "demo")
+	for !strings.Contains(s.line(t), "wrote") {
+	}
+	s.ends(t, os.Interrupt, exitFailed)
+	require.Equal(t, "graid: interrupted\n", s.err.String())
+	empty(t, dir)
+}
+
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
