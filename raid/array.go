@@ -126,23 +126,20 @@ func (a *Array) carryOut(ctx context.Context, r block.Request) error {
 	return nil
 }
 
-// carryOut executes a prefix of r and says how long it was. However often the plan must be made again, what one plan has begun
-// to write is finished before the rows are let go.
+// carryOut executes a prefix of r and says how long it was. The rows are held until a plan has been carried out without an error.
+//
+// A batch of writes that met an error leaves redundancy true in the View without the member that failed: everything else of the batch was
+// written. So planning again may cover less than before, and the next prefix is planned as if nothing had been tried.
 func (o *op) carryOut(r block.Request) (int64, error) {
 	defer o.unlock()
 	o.avoid, o.cause, o.bad = 0, nil, o.bad[:0]
-	var done, begun int64 // of r: finished; touched by a write
 	for {
-		rest := r.Slice(done, r.Len)
-		if begun > 0 {
-			rest = r.Slice(done, begun)
-		}
-		n, err := o.plans(rest)
+		n, err := o.plans(r)
 		if err != nil {
 			switch {
 			case o.cause == nil:
 				return 0, o.refusal(err)
-			case begun == 0 && r.Len > o.a.info.Block:
+			case r.Len > o.a.info.Block:
 				// Not all of it may be lost: only where two members are bad in one row.
 				r = r.Slice(0, half(r.Len, o.a.info.Block))
 				o.avoid, o.bad = 0, o.bad[:0]
@@ -151,32 +148,22 @@ func (o *op) carryOut(r block.Request) (int64, error) {
 			o.a.uncorrectable(o)
 			return 0, o.cause
 		}
-		o.user = rest.Buf
+		o.user = r.Buf
 		o.provide()
 		o.perform(o.plan.Reads, 0)
+		if !o.failed {
+			o.calc()
+			o.perform(o.plan.Writes, r.Flags)
+		}
 		if o.failed {
-			if err := o.a.learn(o, o.plan.Reads, rest.Off); err != nil {
+			if err := o.a.learn(o); err != nil {
 				return 0, err
 			}
 			continue
 		}
-		o.calc()
-		if len(o.plan.Writes) > 0 {
-			begun = max(begun, done+n)
-			o.perform(o.plan.Writes, r.Flags)
-			if o.failed {
-				if err := o.a.learn(o, o.plan.Writes, rest.Off); err != nil {
-					return 0, err
-				}
-				continue
-			}
-		}
-		if done += n; done < begun {
-			continue
-		}
 		o.unlock()
 		o.a.correct(o)
-		return done, nil
+		return n, nil
 	}
 }
 

@@ -83,11 +83,11 @@ func (o *op) fill(span plan.Span) (int64, error) {
 		}
 		o.provide()
 		if o.perform(o.plan.Reads, 0); o.failed {
-			return 0, o.firstError(o.plan.Reads)
+			return 0, o.firstError()
 		}
 		o.calc()
 		if o.perform(o.plan.Writes, 0); o.failed {
-			return 0, a.loseOrKeep(o.avoid.First(), o.firstError(o.plan.Writes))
+			return 0, a.loseOrKeep(o.avoid.First(), o.firstError())
 		}
 		o.unlock()
 		return n, nil

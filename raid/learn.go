@@ -12,16 +12,15 @@ import (
 
 // learn looks at the errors of the batch o has just performed. Afterwards either the array knows better, and planning again will do
 // something else, or the error is to be returned: there is nothing to be learnt from a wrong request, nor by a level that has no redundancy.
-// off is the array offset of what the plan was made for.
-func (a *Array) learn(o *op, ios []plan.IO, off int64) error {
+func (a *Array) learn(o *op) error {
 	var dead plan.RoleSet
 	var why error
-	for i := range ios {
+	for i := range o.ios {
 		err := o.errs[i]
 		if err == nil {
 			continue
 		}
-		io, m := &ios[i], a.members[ios[i].Role]
+		io, m := &o.ios[i], a.members[o.ios[i].Role]
 		class := block.Classify(err)
 		if io.Op == block.Read {
 			m.readErrors.Add(1)
@@ -143,8 +142,8 @@ func (o *op) refusal(err error) error {
 	return fmt.Errorf("%w: %w", block.ErrMedia, err)
 }
 
-func (o *op) firstError(ios []plan.IO) error {
-	for i := range ios {
+func (o *op) firstError() error {
+	for i := range o.ios {
 		if o.errs[i] != nil {
 			return o.errs[i]
 		}

@@ -121,3 +121,36 @@ func TestCleanMeansOnTheMedia(t *testing.T) {
 	g.faulty[1].Before(nil)
 	require.NoError(t, a.Close())
 }
+
+// TestInterruptedRecordOfAFailure lets one survivor write down that m0 failed, and cuts the power before the others do. They are good, and must be
+// taken for it; m0 is not.
+func TestInterruptedRecordOfAFailure(t *testing.T) {
+	for _, spec := range []md.Spec{{Level: 10, Chunk: 4096, Layout: 0x102}, {Level: 5, Chunk: 4096}} {
+		g := newRig(t, spec, 4)
+		a := g.open()
+		require.NoError(t, write(a, 0, 64<<10, 1))
+		require.NoError(t, block.Sync(ctx, a))
+		for i, f := range g.faulty {
+			f.Before(func(r block.Request) error {
+				super := r.Op.Mutates() && r.Off < 1<<20
+				if i == 0 && r.Op.Mutates() || i > 1 && super {
+					return block.ErrGone
+				}
+				return nil
+			})
+		}
+		_ = write(a, 0, 64<<10, 2)
+		require.EqualValues(t, md.EntryFaulty, g.super(1).Roles[0])
+		require.EqualValues(t, 2, g.super(2).Roles[2], "nothing was written there")
+		for _, f := range g.faulty {
+			f.PowerOff()
+		}
+		_ = a.Close()
+
+		g.opts.Force = spec.Level == 5 // it may have torn stripes, and says so
+		a = g.open()
+		require.Equal(t, 1, a.Status().Degraded)
+		require.Equal(t, MemberMissing, a.Status().Members[0].State)
+		require.NoError(t, a.Close())
+	}
+}

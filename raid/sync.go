@@ -167,7 +167,7 @@ func (a *Array) syncStep(o *op, kind *plan.Kind) (again bool, err error) {
 	o.provide()
 	if o.perform(o.plan.Reads, 0); o.failed {
 		*kind = plan.Resync // whoever could not be read is written, if what it holds is known
-		return true, a.learn(o, o.plan.Reads, 0)
+		return true, a.learn(o)
 	}
 	differ := o.calc()
 	if *kind == plan.Check {
@@ -175,7 +175,7 @@ func (a *Array) syncStep(o *op, kind *plan.Kind) (again bool, err error) {
 		return differ > 0, nil
 	}
 	if o.perform(o.plan.Writes, 0); o.failed {
-		return true, a.learn(o, o.plan.Writes, 0)
+		return true, a.learn(o)
 	}
 	return false, nil
 }
