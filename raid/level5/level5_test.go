@@ -115,12 +115,12 @@ func TestCutRectangles(t *testing.T) {
 	for _, cut := range []int64{2, 4} {
 		built, err := New(m.Disks, 8, m.Algorithm, 16)
 		require.NoError(t, err)
-		built.(*level).cut = cut
+		built.(*level).Cut = cut
 		plantest.Exhaust(t, built, model(m, 8), 211)
 	}
 	built, err := New(64, 16<<20, LeftSymmetric, 1<<30)
 	require.NoError(t, err)
-	require.EqualValues(t, 512<<10, built.(*level).cut)
+	require.EqualValues(t, 512<<10, built.(*level).Cut)
 }
 
 func TestGoldenPlans(t *testing.T) {
