@@ -1,6 +1,7 @@
 package md_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"runtime"
 	"testing"
@@ -10,8 +11,8 @@ import (
 	"graid/raid/md"
 )
 
-// FuzzDecode gives any bytes to the superblock decoder, with a right checksum too: it does not panic, what it accepts encodes to the same
-// bytes, and Decide survives it.
+// FuzzDecode gives any bytes to the superblock decoder, with a right checksum too: it does not panic, what it accepts decodes to the same
+// once encoded, and Decide survives it. Give -fuzzminimizetime=1x: minimizing 4 KiB takes a minute each.
 func FuzzDecode(f *testing.F) {
 	f.Add(good(f), uint64(8), uint64(24<<11))
 	for i, v := range vectors(f) {
@@ -23,16 +24,16 @@ func FuzzDecode(f *testing.F) {
 		if len(b) > 4096 {
 			b = b[:4096]
 		}
+		b = bytes.Clone(b) // it is the fuzzer's
 		for range 2 {
 			s, err := md.Decode(b, at, devSectors)
 			require.True(t, (s == nil) == (err != nil))
 			if s != nil {
 				if s.Version != md.V090 {
-					enc := s.Encode()
-					binary.LittleEndian.PutUint32(enc[216:], 0)
 					again, err := md.Decode(s.Encode(), at, devSectors)
 					require.NoError(t, err)
-					require.Equal(t, s.Roles, again.Roles)
+					again.Checksum = s.Checksum // bytes behind the end of the name are not kept
+					require.Equal(t, s, again)
 				}
 				_, _, _ = s.ArraySize(), s.SyncSize(), md.LayoutName(s.Level, s.Layout)
 				other := s.Clone()
