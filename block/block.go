@@ -41,6 +41,7 @@ const (
 	FUA    Flags = 1 << iota // the change is durable when Do returns (Write, Discard, WriteZeroes)
 	NoHole                   // WriteZeroes must leave the range allocated
 	Fast                     // WriteZeroes fails at once with ErrUnsupported rather than write zeroes the slow way
+	NoWait                   // Read or Write may fail with ErrWouldBlock, having changed nothing, rather than wait for hardware or others
 )
 
 // Request is one operation on a range of a Device. It is passed by value: never retained, shared or mutated.
@@ -87,7 +88,7 @@ type Info struct {
 	Optimal int64  // preferred I/O size, bytes; 0 = no preference
 	Align   int64  // memory alignment that Buf needs, bytes; 0 or 1 = none
 
-	Inline   bool // Read and Write without FUA do not wait for hardware: call Do in place, don't spawn for it
+	Inline   bool // Read and Write without FUA do not wait for hardware, as a rule: call Do in place, don't spawn for it; NoWait excludes the exception
 	Writable bool
 	Discard  bool // Discard gives room back; without it Discard is a no-op that succeeds
 	Zeroes   bool // WriteZeroes is faster than writing zeroes

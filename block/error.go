@@ -31,6 +31,7 @@ var (
 	ErrRange       = errors.New("out of range")                     // Caller
 	ErrReadOnly    = errors.New("read-only")                        // Caller
 	ErrUnsupported = errors.New("operation not supported")          // Caller
+	ErrWouldBlock  = errors.New("would have to wait")               // Caller: ask again without NoWait
 	ErrNoSpace     = errors.New("no space left on backing storage") // Path: not the medium's verdict, and not the caller's fault
 	ErrMedia       = errors.New("unreadable or unwritable medium")  // Media
 	ErrPath        = errors.New("path error")                       // Path
@@ -56,7 +57,7 @@ func Classify(err error) Class {
 	switch {
 	case err == nil:
 		return None
-	case is(err, ErrInvalid, ErrRange, ErrReadOnly, ErrUnsupported, context.Canceled, context.DeadlineExceeded):
+	case is(err, ErrInvalid, ErrRange, ErrReadOnly, ErrUnsupported, ErrWouldBlock, context.Canceled, context.DeadlineExceeded):
 		return Caller
 	case is(err, ErrMedia):
 		return Media

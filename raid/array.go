@@ -56,10 +56,12 @@ func (a *Array) Info() block.Info { return a.info }
 // Do performs r. Writes are acknowledged under the promise of the package comment; they are durable after a Flush, or with FUA.
 // Media errors that redundancy cannot answer are returned for the request that met them, and the array goes on.
 func (a *Array) Do(ctx context.Context, r block.Request) error {
-	if err := a.do(ctx, r); err != nil {
-		return &block.Error{Dev: a.info.Name, Req: r, Err: err}
+	err := a.do(ctx, r)
+	switch err {
+	case nil, block.ErrWouldBlock:
+		return err
 	}
-	return nil
+	return &block.Error{Dev: a.info.Name, Req: r, Err: err}
 }
 
 func (a *Array) do(ctx context.Context, r block.Request) error {
@@ -86,7 +88,7 @@ func (a *Array) do(ctx context.Context, r block.Request) error {
 		return block.ErrUnsupported
 	}
 	r.Flags &^= block.Fast // answered here, for all members alike: if one refused and others did not they would no longer agree
-	if err := a.beginWrite(); err != nil {
+	if err := a.beginWrite(r.Flags&block.NoWait != 0); err != nil {
 		return err
 	}
 	defer a.endWrite()
@@ -137,6 +139,8 @@ func (o *op) carryOut(r block.Request) (int64, error) {
 		n, err := o.plans(r)
 		if err != nil {
 			switch {
+			case err == block.ErrWouldBlock:
+				return 0, err
 			case o.cause == nil:
 				return 0, o.refusal(err)
 			case r.Len > o.a.info.Block:
@@ -150,7 +154,7 @@ func (o *op) carryOut(r block.Request) (int64, error) {
 		}
 		o.user = r.Buf
 		o.provide()
-		o.perform(o.plan.Reads, 0)
+		o.perform(o.plan.Reads, r.Flags&block.NoWait)
 		if !o.failed {
 			o.calc()
 			o.perform(o.plan.Writes, r.Flags)
@@ -182,8 +186,9 @@ func (o *op) plans(r block.Request) (int64, error) {
 			return 0, err
 		}
 		// Once the rows are held the View is looked at again: a member may have failed while we waited.
-		if !o.lock(false) || o.a.view.Load() == v {
-			return n, nil
+		asked, err := o.lock(false, r.Flags&block.NoWait != 0)
+		if err != nil || !asked || o.a.view.Load() == v {
+			return n, err
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (o *op) fill(span plan.Span) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if o.lock(true) && a.view.Load() != v {
+		if asked, _ := o.lock(true, false); asked && a.view.Load() != v {
 			continue
 		}
 		o.provide()

@@ -19,8 +19,8 @@ const (
 	markSettling
 )
 
-// beginWrite returns when a write may reach members: the superblocks durably say dirty.
-func (a *Array) beginWrite() error {
+// beginWrite returns when a write may reach members: the superblocks durably say dirty. With noWait it fails rather than wait for that.
+func (a *Array) beginWrite(noWait bool) error {
 	if !a.geo.Redundant() {
 		return nil // nothing can disagree, so nothing is marked; md never updates these superblocks either
 	}
@@ -29,6 +29,9 @@ func (a *Array) beginWrite() error {
 		return nil
 	}
 	a.writers.Add(-1)
+	if noWait {
+		return block.ErrWouldBlock
+	}
 
 	a.meta.Lock()
 	defer a.meta.Unlock()

@@ -17,8 +17,11 @@ func (a *Array) learn(o *op) error {
 	var why error
 	for i := range o.ios {
 		err := o.errs[i]
-		if err == nil {
+		switch {
+		case err == nil:
 			continue
+		case errors.Is(err, block.ErrWouldBlock) && o.flags&block.NoWait != 0:
+			return block.ErrWouldBlock
 		}
 		io, m := &o.ios[i], a.members[o.ios[i].Role]
 		class := block.Classify(err)

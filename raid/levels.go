@@ -26,6 +26,8 @@ func newLevel(sb *md.Superblock, dataSizes []int64) (plan.Level, error) {
 		return level0.New(chunk, sb.Layout, dataSizes)
 	case 1:
 		return level1.New(sb.RaidDisks, rows)
+	case 4:
+		return level5.New4(sb.RaidDisks, chunk, rows)
 	case 5:
 		return level5.New(sb.RaidDisks, chunk, sb.Layout, rows)
 	case 10:

@@ -33,17 +33,22 @@ func (h *hold) covers(span plan.Span, shared bool) bool {
 	return h.span.Lo <= span.Lo && span.Hi <= h.span.Hi && (!h.shared || shared)
 }
 
-// lock waits until h has its span.
-func (l *spanLock) lock(h *hold) {
+// lock waits until h has its span. With noWait it says false instead.
+func (l *spanLock) lock(h *hold, noWait bool) bool {
 	l.mu.Lock()
 	if l.free(h, len(l.queue)) {
 		l.held = append(l.held, h)
 		l.mu.Unlock()
-		return
+		return true
+	}
+	if noWait {
+		l.mu.Unlock()
+		return false
 	}
 	l.queue = append(l.queue, h)
 	l.mu.Unlock()
 	h.ready.Wait()
+	return true
 }
 
 // unlock gives h's span back and wakes whom that frees.

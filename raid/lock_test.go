@@ -30,7 +30,7 @@ func TestSpansExclude(t *testing.T) {
 				h.span.Lo = rng.Int64N(64)
 				h.span.Hi = h.span.Lo + 1 + rng.Int64N(16)
 				h.shared = rng.IntN(3) == 0
-				l.lock(h)
+				l.lock(h, false)
 				mu.Lock()
 				for o := range inside {
 					if o.excludes(h) {
@@ -55,11 +55,11 @@ func TestSpansExclude(t *testing.T) {
 func TestSpansAreFair(t *testing.T) {
 	var l spanLock
 	a, wide, late, aside := claim(0, 10, true), claim(0, 100, false), claim(5, 6, true), claim(200, 201, false)
-	l.lock(a)
+	l.lock(a, false)
 	order := make(chan string, 2)
 	wait := func(h *hold, name string, queued int) {
 		go func() {
-			l.lock(h)
+			l.lock(h, false)
 			order <- name
 			l.unlock(h)
 		}()
@@ -71,7 +71,8 @@ func TestSpansAreFair(t *testing.T) {
 	}
 	wait(wide, "wide", 1)
 	wait(late, "late", 2) // shared with a, but behind wide
-	l.lock(aside)
+	require.False(t, l.lock(late, true), "not without waiting")
+	require.True(t, l.lock(aside, true))
 	l.unlock(aside)
 	l.unlock(a)
 	require.Equal(t, "wide", <-order)

@@ -66,21 +66,23 @@ func (a *Array) putOp(o *op) {
 	a.ops.Put(o)
 }
 
-// lock makes sure that what the plan needs is held. It says whether it had to wait for it or may have, after which the View
-// the plan was made with must be looked at again.
-func (o *op) lock(exclusive bool) (asked bool) {
+// lock makes sure that what the plan needs is held. It says whether it had to ask for it, after which the View the plan was made with
+// must be looked at again. With noWait it fails rather than wait.
+func (o *op) lock(exclusive, noWait bool) (asked bool, err error) {
 	if o.plan.Lock.Len() == 0 {
-		return false
+		return false, nil
 	}
 	shared := len(o.plan.Writes) == 0 && !exclusive
 	if o.locked && o.hold.covers(o.plan.Lock, shared) {
-		return false
+		return false, nil
 	}
 	o.unlock()
 	o.hold.span, o.hold.shared = o.plan.Lock, shared
-	o.a.locks.lock(&o.hold)
+	if !o.a.locks.lock(&o.hold, noWait) {
+		return false, block.ErrWouldBlock
+	}
 	o.locked = true
-	return true
+	return true, nil
 }
 
 func (o *op) unlock() {
@@ -173,7 +175,7 @@ func (o *op) one(i int) {
 	case block.Flush:
 		r = block.Request{Op: block.Flush}
 	case block.Read:
-		r.Buf = o.mem(io.Ref)
+		r.Flags, r.Buf = o.flags&block.NoWait, o.mem(io.Ref)
 	case block.Write:
 		r.Flags, r.Buf = o.flags&block.FUA, o.mem(io.Ref)
 	default:
@@ -215,7 +217,7 @@ func (o *op) sum(dst []byte, c *plan.Calc, lo, n int64) {
 		clear(dst)
 		return
 	case len(terms) >= 2 && terms[0].Coef == 1 && terms[1].Coef == 1:
-		parity.Sum2(dst, o.mem(terms[0].Ref.At(lo, n)), o.mem(terms[1].Ref.At(lo, n)))
+		parity.XOR(dst, o.mem(terms[0].Ref.At(lo, n)), o.mem(terms[1].Ref.At(lo, n)))
 		terms = terms[2:]
 	default:
 		parity.MulTo(dst, o.mem(terms[0].Ref.At(lo, n)), terms[0].Coef)

@@ -154,3 +154,38 @@ func TestInterruptedRecordOfAFailure(t *testing.T) {
 		require.NoError(t, a.Close())
 	}
 }
+
+// TestNoWaitChangesNothing: a request that must not wait either is done or leaves everything as it was, and blames nobody.
+func TestNoWaitChangesNothing(t *testing.T) {
+	for _, l := range levels {
+		g := newRig(t, l.spec, l.n)
+		a := g.open()
+		try := func(op block.Op, b byte) error {
+			return a.Do(ctx, block.Request{Op: op, Flags: block.NoWait, Len: 4096, Buf: bytes.Repeat([]byte{b}, 4096)})
+		}
+		if a.geo.Redundant() {
+			require.Equal(t, block.ErrWouldBlock, try(block.Write, 1), "the mark has to be made first")
+			require.True(t, g.super(0).Clean())
+		}
+		require.NoError(t, write(a, 0, 4096, 2))
+		require.NoError(t, try(block.Write, 3))
+		for _, f := range g.faulty {
+			f.Before(func(r block.Request) error {
+				if r.Op == block.Read && r.Flags&block.NoWait != 0 {
+					return block.ErrWouldBlock
+				}
+				return nil
+			})
+		}
+		require.Equal(t, block.ErrWouldBlock, try(block.Read, 0))
+		if err := try(block.Write, 4); err != nil {
+			require.Equal(t, block.ErrWouldBlock, err)
+			got := make([]byte, 4096)
+			require.NoError(t, block.ReadAt(ctx, a, got, 0))
+			require.Equal(t, bytes.Repeat([]byte{3}, 4096), got)
+		}
+		require.Zero(t, a.Status().Degraded)
+		agrees(t, a)
+		require.NoError(t, a.Close())
+	}
+}

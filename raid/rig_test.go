@@ -42,6 +42,7 @@ var levels = []struct {
 	{"raid0", 3, md.Spec{Level: 0, Chunk: 4096}},
 	{"raid1", 2, md.Spec{Level: 1}},
 	{"raid1x3", 3, md.Spec{Level: 1}},
+	{"raid4", 3, md.Spec{Level: 4, Chunk: 4096}},
 	{"raid5", 4, md.Spec{Level: 5, Chunk: 4096}},
 	{"raid5x3", 3, md.Spec{Level: 5, Chunk: 16384}},
 	{"raid10n2", 4, md.Spec{Level: 10, Chunk: 4096, Layout: 0x102}},

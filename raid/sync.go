@@ -144,7 +144,7 @@ func (a *Array) agree(at int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if o.lock(true) && a.view.Load() != v {
+		if asked, _ := o.lock(true, false); asked && a.view.Load() != v {
 			continue // made with an old View
 		}
 		again, err := a.syncStep(o, &kind)

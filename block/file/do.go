@@ -18,10 +18,11 @@ func (d *Device) Do(ctx context.Context, r block.Request) error {
 	if err == nil {
 		err = d.do(r)
 	}
-	if err != nil {
-		return block.Blame(d.info.Name, r, explain(err))
+	switch err {
+	case nil, block.ErrWouldBlock:
+		return err
 	}
-	return nil
+	return block.Blame(d.info.Name, r, explain(err))
 }
 
 func (d *Device) do(r block.Request) error {
@@ -38,6 +39,9 @@ func (d *Device) do(r block.Request) error {
 	fua := r.Flags&block.FUA != 0
 	switch r.Op {
 	case block.Read:
+		if r.Flags&block.NoWait != 0 && !d.direct && !d.noTryRead.Load() {
+			return d.tryRead(r.Buf, r.Off)
+		}
 		return d.read(r.Buf, r.Off)
 	case block.Write:
 		return d.write(r.Buf, r.Off, fua)
@@ -75,6 +79,16 @@ func (d *Device) read(b []byte, off int64) error {
 		b, off = b[n:], off+int64(n)
 	}
 	return nil
+}
+
+// tryRead reads what the page cache has, or nothing. File systems that cannot tell are asked no more: their reads may wait.
+func (d *Device) tryRead(b []byte, off int64) error {
+	err := readCached(d.fd, b, off)
+	if isUnsupported(err) {
+		d.noTryRead.Store(true)
+		return d.read(b, off)
+	}
+	return err
 }
 
 func (d *Device) write(b []byte, off int64, fua bool) error {

@@ -58,8 +58,8 @@ type Device struct {
 	memAlign int64 // what direct I/O asks of memory, bytes; info.Align stays 0, as bounce buffers hide it
 	bounces  bounces
 
-	noPunch, noZeroRange, noDurableWrite atomic.Bool           // learned from the system: do not ask again
-	flushFailed                          atomic.Pointer[error] // the first failed flush; what was not written is lost
+	noPunch, noZeroRange, noDurableWrite, noTryRead atomic.Bool           // learned from the system: do not ask again
+	flushFailed                                     atomic.Pointer[error] // the first failed flush; what was not written is lost
 }
 
 // Open opens the file or disk at path. Errors name path and say what is wrong with it; one that is held by somebody else is

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"graid/block"
 )
 
 // rawDisks: on Linux, disks are block devices.
@@ -108,6 +110,16 @@ func writeDurable(fd uintptr, b []byte, off int64) error {
 		b, off = b[n:], off+int64(n)
 	}
 	return nil
+}
+
+// readCached fills b from the page cache. Where a part of it is not there the answer is ErrWouldBlock.
+func readCached(fd uintptr, b []byte, off int64) error {
+	n, err := unix.Preadv2(int(fd), [][]byte{b}, off, unix.RWF_NOWAIT)
+	switch {
+	case err == unix.EAGAIN, err == unix.EINTR, err == nil && n < len(b):
+		return block.ErrWouldBlock // a short read at the end of a file that shrank is told by the read that waits
+	}
+	return err
 }
 
 // discardRange says that the range is not needed.

@@ -23,6 +23,7 @@ func capabilities(*os.File, bool) (discard, zeroes bool) { return false, false }
 func syncData(f *os.File, _ uintptr) error { return f.Sync() }
 
 func writeDurable(uintptr, []byte, int64) error        { return errNotHere }
+func readCached(uintptr, []byte, int64) error          { return errNotHere }
 func discardRange(_ uintptr, _ bool, _, _ int64) error { return errNotHere }
 func punch(_ uintptr, _, _ int64) error                { return errNotHere }
 func zeroRange(_ uintptr, _ bool, _, _ int64) error    { return errNotHere }
