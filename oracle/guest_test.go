@@ -23,6 +23,9 @@ type boot struct {
 	Cut    bool // the script ends the guest by itself, as a power cut does
 }
 
+// bootLimit ends a guest that hangs. A machine that does much else besides needs minutes for what an idle one does in one.
+const bootLimit = 8 * time.Minute
+
 // lunsPerTarget spreads the drives over SCSI targets: one controller carries them all, hundreds of them, and the address that
 // the guest sees is the one given here, whatever the order of probing.
 const lunsPerTarget = 32

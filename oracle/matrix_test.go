@@ -50,7 +50,7 @@ func (s spec) unequal() spec {
 	s.Sizes = slices.Clone(s.Sizes)
 	for i := range s.Sizes {
 		// Two of the same size first, so that the last zone is not one per member.
-		s.Sizes[i] += int64(max(0, i-1)) * (s.Chunk*3<<10 + 1<<20 + 4096)
+		s.Sizes[i] += int64(max(0, i-1)) * (s.Chunk<<10 + 256<<10 + 4096)
 	}
 	return s
 }

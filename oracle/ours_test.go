@@ -31,11 +31,12 @@ type ending struct {
 	fail   int  // this member is failed between the writes; -1 = none
 	killed bool // the server is killed while it is written to; otherwise it is stopped
 	signal bool // stopped by SIGINT rather than by the stop verb
+	revive bool // killed, then served again until it is in sync, and stopped
 }
 
 func (e ending) String() string {
 	var words []string
-	for word, is := range map[string]bool{"junk": e.junk != 0, "failed": e.fail >= 0, "killed": e.killed, "int": e.signal} {
+	for word, is := range map[string]bool{"junk": e.junk != 0, "failed": e.fail >= 0, "killed": e.killed, "revived": e.revive, "int": e.signal} {
 		if is {
 			words = append(words, word)
 		}
@@ -51,9 +52,10 @@ func endings(s spec, i int) ending {
 	if !s.redundant() {
 		return []ending{none, {fail: -1, killed: true}}[i%2]
 	}
-	list := []ending{none, {fail: -1, killed: true}, {fail: i % len(s.Sizes)}, {fail: -1, junk: 0xA5, signal: true}, {fail: -1, junk: 0x5A, killed: true}}
+	list := []ending{none, {fail: -1, killed: true}, {fail: i % len(s.Sizes)}, {fail: -1, junk: 0xA5, signal: true}, {fail: -1, junk: 0x5A, killed: true},
+		{fail: -1, killed: true, revive: true}}
 	if s.Level != "raid5" {
-		list = append(list, ending{fail: i % len(s.Sizes), killed: true})
+		list = append(list, ending{fail: i % len(s.Sizes), killed: true}, ending{fail: i % len(s.Sizes), killed: true, revive: true})
 	}
 	return list[i%len(list)]
 }
@@ -95,7 +97,7 @@ func TestOursTheirs(t *testing.T) {
 		for i, a := range list {
 			text += fmt.Sprintf("adopt %s '%s' mark%d\n", a.Name, strings.Trim(fmt.Sprint(a.drives), "[]"), i)
 		}
-		log := boot{Share: share, Drives: f.drives, Script: text, Limit: 4 * time.Minute}.run(t)
+		log := boot{Share: share, Drives: f.drives, Script: text, Limit: bootLimit}.run(t)
 		for i, a := range list {
 			t.Run(a.Name+"-"+a.end.String(), func(t *testing.T) {
 				_, part, _ := strings.Cut(log, "== "+a.Name+"\n")
@@ -141,6 +143,12 @@ func (a *ours) live(t *testing.T, gr *graid) {
 		var refusal nbdError
 		require.False(t, errors.As(err, &refusal), "%v", err)
 		<-s.ended
+		if a.end.revive {
+			s = gr.serve(t, a.Name, a.members...)
+			gr.run(t, usable, "wait", a.Name)
+			gr.run(t, done, "stop", a.Name)
+			s.wait(t)
+		}
 	case a.end.signal:
 		require.NoError(t, s.cmd.Process.Signal(os.Interrupt))
 		s.wait(t)
@@ -166,8 +174,12 @@ func (a *ours) judge(t *testing.T, gr *graid, out, log, mark string) {
 		}
 		require.Equal(t, fmt.Sprintf("%d\n", degraded), slurp(t, out+".degraded"), log)
 	}
-	if a.redundant() && a.end.killed && a.end.fail < 0 {
+	switch {
+	case !a.redundant() || a.end.fail >= 0:
+	case a.end.killed && !a.end.revive:
 		require.Contains(t, log, "resync", "it died in mid-write, and yet the kernel took it for clean")
+	case a.end.junk == 0 || a.end.revive:
+		require.NotContains(t, log, "resync", "it was stopped in sync, and yet the kernel took it for dirty")
 	}
 
 	// What the kernel resolved, it resolved for good, and its own write is there: the way back.

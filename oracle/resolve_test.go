@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -43,7 +42,7 @@ func (g *group) resolve(t *testing.T, gr *graid) {
 	if len(cut) == 0 {
 		return
 	}
-	log := boot{Share: share, Drives: g.drives, Script: text.String(), Limit: 2 * time.Minute}.run(t)
+	log := boot{Share: share, Drives: g.drives, Script: text.String(), Limit: bootLimit}.run(t)
 	for _, a := range cut {
 		t.Run(a.Name+"-check", func(t *testing.T) {
 			_, part, _ := strings.Cut(log, "== "+a.Name+"\n")

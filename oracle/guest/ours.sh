@@ -13,6 +13,7 @@ adopt() {
 	local out=/host/out/$1 devs="" d
 	for d in $2; do devs="$devs $(disk $d)"; done
 	echo "== $1"
+	dmesg -c >/dev/null
 	if ! mdadm --assemble --readonly $md $devs; then
 		dmesg | tail -15
 		mdadm --stop $md
@@ -23,8 +24,8 @@ adopt() {
 	mdadm --readwrite $md
 	if [ -e $sys/sync_action ]; then
 		sleep 0.1
-		cat $sys/sync_action
 		idle
+		dmesg | grep -o "resync of RAID array"
 		echo check >$sys/sync_action
 		idle
 		cat $sys/mismatch_cnt >$out.mismatch

@@ -59,6 +59,13 @@ plain() {
 	keep $name "$disks"
 }
 
+# bitmapped is plain, and keeps what mdadm says of each member's bitmap.
+bitmapped() {
+	local d
+	plain "$@"
+	for d in $3; do mdadm --examine-bitmap $(disk $d) >/host/out/$1.bitmap.$d; done
+}
+
 # taken NAME SKIP "DISKS" OPTIONS...: a raid4 without its parity, which the kernel then turns into a raid0. mdadm refuses to create a
 # raid0 with a 0.90 superblock, because that cannot say which of the two layouts it has.
 taken() {
@@ -76,7 +83,7 @@ stale() {
 	local name=$1 skip=$2 disks=$3 lost=$4 rest=""
 	shift 4
 	create md127 $name "$disks" "$@"
-	fill 4096
+	fill $((skip + 64))
 	settle
 	mdadm --manage --quiet $md --fail $(disk $lost)
 	fill $skip
