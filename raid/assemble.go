@@ -19,7 +19,8 @@ const defaultQuiet = time.Second
 // Assemble finds an array in members, decides by md.Decide whether and how it may run, and opens it. The devices belong to the
 // Array from then on; after an error they are closed.
 //
-// Nothing is written before the first write, or, where members do not agree, before resync writes what differs. An array that
+// Nothing is written before the first write, or, where members do not agree, before resync writes what differs; but what Force decided is
+// written down at once. An array that
 // cannot be written safely opens read-only, and Status says why.
 func Assemble(ctx context.Context, members []Member, opts Options) (*Array, error) {
 	a, err := assemble(ctx, members, opts)
@@ -61,7 +62,9 @@ func assemble(ctx context.Context, offered []Member, opts Options) (*Array, erro
 		return nil, err
 	}
 	a.permit(d, opts)
-	a.start(d)
+	if err := a.start(d); err != nil {
+		return nil, err
+	}
 	for i := range members {
 		if !a.has(members[i].Dev) {
 			if err := members[i].Dev.Close(); err != nil { // left out: not ours to hold on to
@@ -161,8 +164,8 @@ func shortName(sb *md.Superblock) string {
 	return sb.SetUUID.String()[:8]
 }
 
-// start begins the tasks that live as long as the array.
-func (a *Array) start(d *md.Decision) {
+// start begins the tasks that live as long as the array. What was forced is written down first, as mdadm does: nobody shall have to force it again.
+func (a *Array) start(d *md.Decision) error {
 	a.meta, a.tasks = sched.NewMutex(a.sched), sched.NewGroup(a.sched)
 	a.wake, a.drained = a.sched.NewEvent(), a.sched.NewEvent()
 	a.inflight.Store(1)
@@ -171,18 +174,27 @@ func (a *Array) start(d *md.Decision) {
 	if v.Synced < a.geo.SyncSize {
 		a.sync.done.Store(v.Synced)
 	}
+	if a.writable && a.geo.Redundant() && (d.ForceClean || len(d.Forced) > 0) {
+		a.meta.Lock()
+		err := a.markAs(markClean)
+		a.meta.Unlock()
+		if err != nil {
+			return fmt.Errorf("what was forced could not be written down: %w", err)
+		}
+	}
 	a.tell(EventStarted, "", d.Verdict.String())
 	if missing := a.geo.Roles - v.Readable.Count(); missing > 0 {
 		a.tell(EventDegraded, "", fmt.Sprintf("%d of %d members", a.geo.Roles-missing, a.geo.Roles))
 	}
 	if !a.writable || !a.geo.Redundant() {
-		return
+		return nil
 	}
 	a.tasks.Go(a.cleaner)
 	if v.Synced < a.geo.SyncSize {
 		a.sync.kind.Store(int32(plan.Resync))
 		a.tasks.Go(a.resync)
 	}
+	return nil
 }
 
 func (a *Array) has(dev block.Device) bool {

@@ -378,8 +378,13 @@ func TestDirtyDegradedParityNeedsForce(t *testing.T) {
 	_, err := g.tryOpen(1)
 	require.ErrorContains(t, err, "--force")
 	g.opts.Force = true
+	require.NoError(t, g.open(1).Close())
+	require.True(t, g.super(0).Clean(), "that it was forced is written down")
+	g.opts.Force = false
 	a := g.open(1)
 	require.NoError(t, write(a, 0, 4096, 1))
 	require.NoError(t, a.Close())
-	require.True(t, g.super(0).Clean())
+	a = g.open() // the one that was left out then is not believed now
+	require.Equal(t, MemberMissing, a.Status().Members[1].State)
+	require.NoError(t, a.Close())
 }
