@@ -1,87 +1,81 @@
-// Package parity computes over bytes: sums of blocks with coefficients in GF(2^8), the field of Linux md's RAID 6 (polynomial 0x11d).
-// It knows nothing of devices, stripes or arrays.
+// Package parity computes over bytes: sums of blocks with coefficients in GF(2^8), the field of Linux md's RAID 6 (polynomial 0x11d),
+// and what follows from them: P and Q, their repair, and which block of a stripe is wrong. It knows nothing of devices, stripes or arrays.
+//
+// Every function reads all its sources once, a few cache lines of each at a time, and allocates nothing. A destination may be one of the
+// sources, from its first byte to its last; other overlaps of a destination with anything are not allowed. All blocks of one call are of
+// one length, or the call panics. Which instructions do the work is chosen once, at start; see Kernels.
 package parity
 
-import (
-	"crypto/subtle"
-	"encoding/binary"
-)
+import "fmt"
 
-// poly is x^8+x^4+x^3+x^2+1, Linux md's choice (lib/raid6).
-const poly = 0x11d
+// XOR makes dst the sum of srcs, however many. The sum of none is zero.
+func XOR(dst []byte, srcs ...[]byte) { xor(dst, srcs, false) }
 
-// products[c][x] is c*x in the field. 64 KiB, computed once at start: cheaper than carrying it in the source.
-var products = func() (t [256][256]byte) {
-	for c := range 256 {
-		for x := range 256 {
-			t[c][x] = mulSlow(byte(c), byte(x))
-		}
-	}
-	return t
-}()
+// XORStream is XOR for a dst that will not be read soon: it goes past the cache where that is faster.
+func XORStream(dst []byte, srcs ...[]byte) { xor(dst, srcs, true) }
 
-func mulSlow(a, b byte) (p byte) {
-	for x, y := int(a), int(b); y != 0; y >>= 1 {
-		if y&1 != 0 {
-			p ^= byte(x)
-		}
-		if x <<= 1; x&0x100 != 0 {
-			x ^= poly
-		}
-	}
-	return p
-}
-
-// Mul is a*b in the field.
-func Mul(a, b byte) byte { return products[a][b] }
-
-// XOR makes dst the sum of dst and src, which are of one length.
-func XOR(dst, src []byte) { subtle.XORBytes(dst, dst, src) }
-
-// Sum2 makes dst the sum of a and b; all are of one length and dst may be one of them.
-func Sum2(dst, a, b []byte) { subtle.XORBytes(dst, a, b) }
-
-// MulAdd adds coef times src to dst, which is as long. A coef of 1 costs what XOR costs.
-func MulAdd(dst, src []byte, coef byte) {
-	switch coef {
-	case 0:
-	case 1:
-		XOR(dst, src)
-	default:
-		row := &products[coef]
-		dst = dst[:len(src)]
-		for i, x := range src {
-			dst[i] ^= row[x]
-		}
-	}
-}
-
-// MulTo makes dst coef times src, which is as long.
-func MulTo(dst, src []byte, coef byte) {
-	if coef == 1 {
-		copy(dst, src)
+// Sum makes dst the sum of each of srcs times its coefficient. A coefficient of 1 costs what XOR costs, one of 0 next to nothing;
+// coefs of nil means that all are 1.
+func Sum(dst, coefs []byte, srcs [][]byte) {
+	if plain(coefs, len(srcs)) {
+		xor(dst, srcs, false)
 		return
 	}
-	row := &products[coef]
-	dst = dst[:len(src)]
-	for i, x := range src {
-		dst[i] = row[x]
+	check(len(dst), srcs)
+	sum(dst, coefs, srcs)
+}
+
+// Sums makes a and b two sums of the same srcs, each with coefficients of its own (nil: all 1), reading them once. a and b may each be one
+// of the srcs, but not the same one.
+func Sums(a, acoefs, b, bcoefs []byte, srcs [][]byte) {
+	check(len(a), srcs)
+	if len(a) != len(b) {
+		panic(fmt.Sprintf("parity: destinations of %d and %d bytes", len(a), len(b)))
+	}
+	switch onea, oneb := plain(acoefs, len(srcs)), plain(bcoefs, len(srcs)); {
+	case onea && oneb:
+		xor(a, srcs, false)
+		copy(b, a)
+	case onea:
+		sumQ(a, b, bcoefs, srcs, false)
+	case oneb:
+		sumQ(b, a, acoefs, srcs, false)
+	default:
+		sums(a, acoefs, b, bcoefs, srcs)
 	}
 }
 
-// IsZero says whether every byte of b is zero.
-func IsZero(b []byte) bool {
-	for ; len(b) >= 32; b = b[32:] {
-		w := b[:32]
-		if binary.LittleEndian.Uint64(w)|binary.LittleEndian.Uint64(w[8:])|
-			binary.LittleEndian.Uint64(w[16:])|binary.LittleEndian.Uint64(w[24:]) != 0 {
-			return false
-		}
+// MulAdd adds coef times src to dst.
+func MulAdd(dst, src []byte, coef byte) {
+	Sum(dst, []byte{1, coef}, [][]byte{dst, src})
+}
+
+// MulTo makes dst coef times src.
+func MulTo(dst, src []byte, coef byte) {
+	Sum(dst, []byte{coef}, [][]byte{src})
+}
+
+// plain says whether all coefficients are 1.
+func plain(coefs []byte, srcs int) bool {
+	if coefs == nil {
+		return true
 	}
-	for _, x := range b {
-		if x != 0 {
+	if len(coefs) != srcs {
+		panic(fmt.Sprintf("parity: %d coefficients for %d sources", len(coefs), srcs))
+	}
+	for _, c := range coefs {
+		if c != 1 {
 			return false
 		}
 	}
 	return true
+}
+
+// check holds every source to the length of the destination: what follows reads without looking.
+func check(n int, srcs [][]byte) {
+	for i, s := range srcs {
+		if len(s) != n {
+			panic(fmt.Sprintf("parity: source %d of %d has %d bytes, not %d", i, len(srcs), len(s), n))
+		}
+	}
 }

@@ -1,166 +1,158 @@
 package parity
 
 import (
-	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-const (
-	maxLen   = 257
-	maxAlign = 16
-	guard    = 0xA5 // around what may be written
-)
-
-// each calls do for every length and every alignment of two buffers: the first of both kinds of misalignment together, then apart.
-func each(do func(n, a, b int)) {
-	for n := 0; n <= maxLen; n++ {
-		for a := range maxAlign {
-			do(n, a, a)
-			do(n, a, (a*7+3)%maxAlign)
-		}
-	}
-}
-
-func filled(n int, seed uint64) []byte {
-	r := rand.New(rand.NewPCG(seed, 0))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
-	return b
-}
-
-// guarded is n bytes at an alignment within memory whose rest must not change.
-func guarded(n, align int) (whole, piece []byte) {
-	whole = bytes.Repeat([]byte{guard}, maxAlign+n+64)
-	return whole, whole[align : align+n : align+n]
-}
-
-func untouched(t *testing.T, whole []byte, n, align int) {
-	for i, x := range whole {
-		if (i < align || i >= align+n) && x != guard {
-			require.Fail(t, "wrote outside its buffer", "length %d, alignment %d, byte %d", n, align, i-align)
-		}
-	}
-}
-
-// product is coef*x by the definition: shift and add, reducing by x^8+x^4+x^3+x^2+1.
-func product(coef, x byte) (p byte) {
-	for bit := 7; bit >= 0; bit-- {
-		carry := p & 0x80
-		if p <<= 1; carry != 0 {
-			p ^= 0x1d
-		}
-		if coef>>bit&1 != 0 {
-			p ^= x
-		}
-	}
-	return p
-}
-
-func TestMul(t *testing.T) {
+func TestField(t *testing.T) {
 	for a := range 256 {
 		for b := range 256 {
 			require.Equal(t, product(byte(a), byte(b)), Mul(byte(a), byte(b)))
+			if b != 0 {
+				require.Equal(t, byte(a), product(Div(byte(a), byte(b)), byte(b)))
+			}
 		}
 	}
-	power := byte(1)
-	for _, want := range []byte{1, 2, 4, 8, 16, 32, 64, 128, 29, 58, 116, 232} {
-		require.Equal(t, want, power)
-		power = Mul(power, 2)
+	for e, want := range []byte{1, 2, 4, 8, 16, 32, 64, 128, 29, 58, 116, 232} {
+		require.Equal(t, want, Power(e))
+		require.Equal(t, want, Power(e-MaxData))
+		require.Equal(t, want, Power(e+MaxData))
+	}
+	require.Panics(t, func() { Div(1, 0) })
+}
+
+// TestRefusals has blocks of different lengths, and coefficients for other sources.
+func TestRefusals(t *testing.T) {
+	a, b := make([]byte, 64), make([]byte, 63)
+	for name, do := range map[string]func(){
+		"XOR short source":  func() { XOR(a, a, b) },
+		"XOR long source":   func() { XOR(b, b, a) },
+		"XOR of one":        func() { XOR(a, b) },
+		"Sum":               func() { Sum(a, []byte{1, 2}, [][]byte{a, b}) },
+		"Sum coefficients":  func() { Sum(a, []byte{1}, [][]byte{a, a}) },
+		"Sums":              func() { Sums(a, nil, b, []byte{2, 3}, [][]byte{a, a}) },
+		"Sums plain":        func() { Sums(a, nil, b, nil, [][]byte{a, a}) },
+		"Sums coefficients": func() { Sums(a, nil, a, []byte{2, 3, 4}, [][]byte{a, a}) },
+		"PQ":                func() { PQ(a, b, a, a) },
+		"PQ of one":         func() { PQ(a, b, a) },
+		"PQ data":           func() { PQ(a, a, a, b) },
+		"PQ with a hole":    func() { PQ(a, a, a, nil, b) },
+		"Locate":            func() { Locate(a, b, a, a) },
+		"RecoverTwo":        func() { RecoverTwo(0, 1, a, a, a, b) },
+		"RecoverTwo same":   func() { RecoverTwo(1, 1, a, a, a, a) },
+	} {
+		require.Panics(t, do, name)
 	}
 }
 
-// TestVector is Q of three blocks, as Linux computes it.
-func TestVector(t *testing.T) {
-	q := make([]byte, 8)
-	for i, coef := range []byte{1, 2, 4} {
-		d := make([]byte, 8)
-		for j := range d {
-			d[j] = byte((i+1)<<4 + j)
-		}
-		MulAdd(q, d, coef)
+// TestNothingAllocated calls everything as the engine does.
+func TestNothingAllocated(t *testing.T) {
+	b := make([][]byte, 8)
+	for i := range b {
+		b[i] = filled(4096, uint64(i))
 	}
-	require.Equal(t, []byte{0x90, 0x97, 0x9e, 0x99, 0x8c, 0x8b, 0x82, 0x85}, q)
-}
-
-// TestAgainstBytes compares every function with a loop over bytes, at all lengths and alignments.
-func TestAgainstBytes(t *testing.T) {
-	a, b := filled(maxLen, 1), filled(maxLen, 2)
-	coefs := []byte{0, 1, 2, 0x8e, 0xff}
-	times, plus := map[byte][]byte{}, map[byte][]byte{} // coef*a, b+coef*a
-	for _, coef := range coefs {
-		for i := range a {
-			times[coef] = append(times[coef], product(coef, a[i]))
-			plus[coef] = append(plus[coef], b[i]^product(coef, a[i]))
+	coefs := []byte{1, 2, 3}
+	everyLevel(t, func(t *testing.T) {
+		for name, do := range map[string]func(){
+			"XOR":          func() { XOR(b[0], b[0], b[1], b[2]) },
+			"XORStream":    func() { XORStream(b[0], b[1], b[2]) },
+			"Sum":          func() { Sum(b[0], coefs, b[1:4]) },
+			"Sums":         func() { Sums(b[0], nil, b[1], coefs, b[2:5]) },
+			"Sums of two":  func() { Sums(b[0], coefs, b[1], coefs, b[2:5]) },
+			"MulAdd":       func() { MulAdd(b[0], b[1], coefs[2]) },
+			"MulTo":        func() { MulTo(b[0], b[1], coefs[2]) },
+			"PQ":           func() { PQ(b[0], b[1], b[2], b[3], b[4]) },
+			"PQ with nil":  func() { PQ(b[0], b[1], b[2], nil, b[4]) },
+			"UpdatePQ":     func() { UpdatePQ(b[0], b[1], 3, b[2], b[3]) },
+			"RecoverData":  func() { RecoverData(1, b[0], b[2:]...) },
+			"RecoverDataP": func() { RecoverDataP(1, b[0], b[1], b[2:]...) },
+			"RecoverDataQ": func() { RecoverDataQ(1, b[0], b[1], b[2:]...) },
+			"RecoverTwo":   func() { RecoverTwo(1, 2, b[0], b[1], b[2:]...) },
+			"Locate":       func() { Locate(b[0], b[1], b[2:]...) },
+			"IsZero":       func() { IsZero(b[0]) },
+		} {
+			require.Zero(t, testing.AllocsPerRun(10, do), name)
 		}
-	}
-	each(func(n, at, bt int) {
-		_, src := guarded(n, bt)
-		copy(src, a)
-		for _, coef := range coefs {
-			whole, dst := guarded(n, at)
-			copy(dst, b)
-			MulAdd(dst, src, coef)
-			require.True(t, bytes.Equal(plus[coef][:n], dst), "MulAdd by %d, length %d, alignments %d %d", coef, n, at, bt)
-			untouched(t, whole, n, at)
-
-			whole, dst = guarded(n, at)
-			MulTo(dst, src, coef)
-			require.True(t, bytes.Equal(times[coef][:n], dst), "MulTo by %d, length %d, alignments %d %d", coef, n, at, bt)
-			untouched(t, whole, n, at)
-		}
-		want := plus[1][:n]
-		whole, dst := guarded(n, at)
-		copy(dst, b)
-		XOR(dst, src)
-		require.True(t, bytes.Equal(want, dst), "XOR, length %d, alignments %d %d", n, at, bt)
-		untouched(t, whole, n, at)
-
-		whole, dst = guarded(n, at)
-		Sum2(dst, src, b[:n])
-		require.True(t, bytes.Equal(want, dst), "Sum2, length %d, alignments %d %d", n, at, bt)
-		untouched(t, whole, n, at)
-		copy(dst, b)
-		Sum2(dst, dst, src)
-		require.True(t, bytes.Equal(want, dst), "Sum2 in place, length %d, alignments %d %d", n, at, bt)
-		copy(dst, b)
-		Sum2(dst, src, dst)
-		require.True(t, bytes.Equal(want, dst), "Sum2 in place of the second, length %d, alignments %d %d", n, at, bt)
 	})
+}
+
+// TestChoose forces what there is and ignores the rest.
+func TestChoose(t *testing.T) {
+	have := []level{generic, sse2, avx2}
+	for name, want := range map[string]level{"": avx2, "generic": generic, "sse2": sse2, "avx2": avx2, "gfni": avx2, "AVX2": avx2, "fast": avx2} {
+		require.Equal(t, want, choose(name, have), name)
+	}
+	names, inUse := Kernels()
+	require.Equal(t, "generic", names[0])
+	require.Contains(t, names, inUse)
+	require.Len(t, names, len(available()))
 }
 
 // TestIsZero has one bit set at every place in turn, and bytes that are not zero all around.
 func TestIsZero(t *testing.T) {
-	each(func(n, at, _ int) {
-		_, b := guarded(n, at)
-		clear(b)
-		require.True(t, IsZero(b), "length %d, alignment %d", n, at)
-		for i := range b {
-			b[i] = 1 << (i % 8)
-			if IsZero(b) {
-				require.Fail(t, "not zero", "length %d, alignment %d, byte %d", n, at, i)
+	everyLevel(t, func(t *testing.T) {
+		whole := filled(2048, 1)
+		for i := range whole {
+			whole[i] |= 1
+		}
+		for n := 0; n <= 1100; n += 1 + n/70 {
+			at := n * 7 % 64
+			b := whole[at : at+n]
+			was := append([]byte(nil), b...)
+			clear(b)
+			require.True(t, IsZero(b), "length %d, alignment %d", n, at)
+			for i := range b {
+				b[i] = 1 << (i % 8)
+				if IsZero(b) {
+					require.Fail(t, "not zero", "length %d, alignment %d, byte %d", n, at, i)
+				}
+				b[i] = 0
 			}
-			b[i] = 0
+			copy(b, was)
 		}
 	})
 }
 
-func BenchmarkMulAdd(b *testing.B) {
-	for _, c := range []struct {
-		name string
-		coef byte
-	}{{"xor", 1}, {"two", 2}} {
-		b.Run(c.name, func(b *testing.B) {
-			dst, src := make([]byte, 4096), filled(4096, 1)
-			b.SetBytes(4096)
-			b.ReportAllocs()
-			for b.Loop() {
-				MulAdd(dst, src, c.coef)
+// TestSums compares sums with random coefficients, 0 and 1 among them, with the byte loop.
+func TestSums(t *testing.T) {
+	everyLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		coefs := func(k int) []byte {
+			c := make([]byte, k)
+			for i := range c {
+				c[i] = []byte{0, 1, 2, 0x8e, byte(r.Uint32()), byte(r.Uint32())}[r.IntN(6)]
 			}
-		})
-	}
+			return c
+		}
+		for round := range 400 {
+			k, n := r.IntN(21), r.IntN(1200)
+			srcs := make([][]byte, k)
+			for i := range srcs {
+				srcs[i] = filled(n, r.Uint64())
+			}
+			a, b := make([]byte, n), make([]byte, n)
+			if k > 2 && round%3 == 0 {
+				a, b = srcs[r.IntN(k/2)], srcs[k/2+r.IntN(k-k/2)] // in place
+			}
+			ca, cb := coefs(k), coefs(k)
+			if round%4 == 0 {
+				ca = nil
+			}
+			if round%5 == 0 {
+				cb = nil
+			}
+			wanta, wantb := slowSum(ca, srcs, n), slowSum(cb, srcs, n)
+			was := copies(srcs)
+			Sums(a, ca, b, cb, srcs)
+			what := fmt.Sprintf("round %d: %d sources of %d, coefficients %v %v", round, k, n, ca, cb)
+			require.Equal(t, wanta, a, what)
+			require.Equal(t, wantb, b, what)
+			Sum(a, cb, was)
+			require.Equal(t, wantb, a, what)
+		}
+	})
 }
