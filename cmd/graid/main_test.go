@@ -22,8 +22,12 @@ import (
 	"graid/daemon"
 )
 
-// graidBinary is graid itself, built once: what users run is what is tested.
-var graidBinary string
+// graidBinary is graid itself, built once: what users run is what is tested. With -race it is built so too; plainBinary is not, for
+// tests that start it hundreds of times and only look at refusals.
+var graidBinary, plainBinary string
+
+// buildFlags are what the test itself was built with, as far as it matters.
+var buildFlags []string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "graid-test-")
@@ -31,10 +35,15 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	graidBinary = filepath.Join(dir, "graid")
-	build := exec.Command("go", "build", "-o", graidBinary, ".")
+	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", graidBinary, ".")...)
 	build.Stderr = os.Stderr
-	status := 1
-	if err := errors.Join(build.Run(), os.Chmod(dir, 0o755)); err == nil {
+	status, err := 1, build.Run()
+	plainBinary = graidBinary
+	if len(buildFlags) > 0 {
+		plainBinary += "-plain"
+		err = errors.Join(err, exec.Command("go", "build", "-o", plainBinary, ".").Run())
+	}
+	if err = errors.Join(err, os.Chmod(dir, 0o755)); err == nil {
 		status = m.Run()
 	}
 	os.RemoveAll(dir)
@@ -233,7 +242,7 @@ type said struct {
 // graid runs the binary in dir with a runtime folder of its own.
 func graid(t *testing.T, dir string, args ...string) said {
 	t.Helper()
-	c := exec.Command(graidBinary, args...)
+	c := exec.Command(plainBinary, args...)
 	return finish(t, dir, c)
 }
 
