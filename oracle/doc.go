@@ -5,5 +5,6 @@
 // What a test expects comes from the pattern it wrote and from what the kernel read, never from graid.
 //
 // Everything is in the test files; the package has nothing to import. It needs no privileges. ORACLE_FULL=1 runs the whole product of
-// levels, layouts, chunks, metadata versions and disk counts instead of a selection that covers each of them.
+// levels, layouts, chunks, metadata versions and disk counts instead of a selection that covers each of them;
+// ORACLE_ONLY='raid5|stale' runs those arrays whose names match.
 package oracle

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -71,11 +72,19 @@ func (s spec) args() []string {
 }
 
 // matrix is a selection in which each level meets each chunk and each metadata version, and each layout each number of members;
-// or the whole product. The metadata versions are those of metas.
+// or the whole product. The metadata versions are those of metas. ORACLE_ONLY is a regular expression for the names of those wanted.
 func matrix(metas []string) []spec {
+	list := selection(metas)
 	if full() {
-		return product(metas)
+		list = product(metas)
 	}
+	return slices.DeleteFunc(list, func(s spec) bool { return !wanted(s.Name) })
+}
+
+// wanted says whether ORACLE_ONLY lets an array of that name take part.
+func wanted(name string) bool { return regexp.MustCompile(os.Getenv("ORACLE_ONLY")).MatchString(name) }
+
+func selection(metas []string) []spec {
 	var list []spec
 	meta := func(i int) string { return metas[i%len(metas)] }
 	for i, chunk := range chunks {
@@ -125,6 +134,7 @@ func product(metas []string) []spec {
 // TestMatrixCovers holds the selection to what it promises.
 func TestMatrixCovers(t *testing.T) {
 	t.Setenv("ORACLE_FULL", "")
+	t.Setenv("ORACLE_ONLY", "")
 	for _, metas := range [][]string{metadatas, metadatas[1:]} {
 		seen, names := map[string]bool{}, map[string]bool{}
 		for _, s := range matrix(metas) {
