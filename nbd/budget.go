@@ -46,12 +46,24 @@ func (b *budget) take(n int64, first func()) {
 	b.mu.Unlock()
 }
 
-// owe takes room for what is in flight already. The reader pays by waiting the next time it takes.
+// owe takes room for what is in flight already. The reader settles it afterwards.
 func (b *budget) owe(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.taken++
 	b.held += n
+}
+
+// settle waits until what is owed fits.
+func (b *budget) settle() {
+	b.mu.Lock()
+	for b.taken > 0 && (b.taken >= b.requests || b.held > b.bytes) {
+		b.waiting = true
+		b.mu.Unlock()
+		b.room.Wait()
+		b.mu.Lock()
+	}
+	b.mu.Unlock()
 }
 
 func (b *budget) give(n int64) {

@@ -191,6 +191,7 @@ func (c *conn) flush() {
 	b := c.batch.mem[:c.out]
 	c.out = 0
 	if c.outbox.sendBatch(b, c.batch) {
+		c.budget.settle() // a client that takes no replies is not read from either
 		c.batch = newSlot(c, batchLen)
 	}
 }

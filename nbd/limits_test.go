@@ -1,6 +1,7 @@
 package nbd_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"net"
@@ -247,32 +248,35 @@ func TestInFlight(t *testing.T) {
 // is; when it does read, every byte is there.
 func TestStuckReader(t *testing.T) {
 	for _, inline := range []bool{true, false} {
-		var dev block.Device = mem.New(64<<20, mem.Options{})
-		if !inline {
-			dev = &slow{dev.(*mem.Disk)}
-		}
-		disk := blocktest.NewFaulty(dev, blocktest.FaultyOptions{})
-		path := start(t, one(disk))
-		stuck, err := net.Dial("unix", path)
-		require.NoError(t, err)
-		defer stuck.Close()
-		handshake(t, stuck)
-		var flood []byte
-		for i := range 400 {
-			flood = append(flood, encode(t, "req:0:READ:1:"+itoa(i<<16)+":0x100000")...)
-		}
-		_, err = stuck.Write(flood)
-		require.NoError(t, err)
-
-		c := dial(t, path, true)
-		for i := range 100 {
-			_, err := c.WriteAt([]byte("hello"), int64(i))
+		for _, size := range []int{1 << 20, 64 << 10, 4 << 10} {
+			disk := newTap(inline)
+			path := start(t, one(disk))
+			stuck, err := net.Dial("unix", path)
 			require.NoError(t, err)
+			defer stuck.Close()
+			handshake(t, stuck)
+			n := 200 << 20 / size
+			sent := make(chan error, 1)
+			go func() {
+				_, err := stuck.Write(bytes.Repeat(encode(t, "req:0:READ:1:0:"+itoa(size)), n))
+				sent <- err
+			}()
+
+			// When the reads stand still for a thousand round trips of somebody else, they stand.
+			c := dial(t, path, true)
+			for last, still := int64(0), 0; still < 1000; still++ {
+				_, err := c.WriteAt(make([]byte, 512), 1<<20)
+				require.NoError(t, err)
+				if now := disk.reads.Load(); now != last {
+					last, still = now, 0
+				}
+			}
+			require.Less(t, disk.reads.Load(), int64(n/2), "inline %v, %d bytes: the budget is 64 MiB", inline, size)
+			stuck.SetDeadline(time.Now().Add(20 * time.Second))
+			got, err := io.CopyN(io.Discard, stuck, int64(n)*(16+int64(size)))
+			require.NoError(t, err, "after %d bytes", got)
+			require.NoError(t, <-sent)
 		}
-		require.Less(t, disk.Count(block.Read), 300, "the budget is 64 MiB")
-		stuck.SetDeadline(time.Now().Add(20 * time.Second))
-		n, err := io.CopyN(io.Discard, stuck, 400*(16+1<<20))
-		require.NoError(t, err, "after %d bytes", n)
 	}
 }
 
