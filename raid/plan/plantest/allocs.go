@@ -9,7 +9,7 @@ import (
 	"graid/raid/plan"
 )
 
-// Allocs wants no allocation for any kind of plan, once p has grown, on a healthy array and with one member not to be read.
+// Allocs wants no allocation for any kind of plan, once p has grown, on a healthy array and with one or two members missing or not to be read.
 func Allocs(t *testing.T, level plan.Level) {
 	t.Helper()
 	g := level.Geometry()
@@ -20,7 +20,9 @@ func Allocs(t *testing.T, level plan.Level) {
 	avoid.Avoid = 1
 	down := healthy
 	down.Readable, down.Writable = down.Readable.Without(0), down.Writable.Without(0)
-	for _, v := range []*plan.View{&healthy, &avoid, &down} {
+	two := down
+	two.Avoid = two.Avoid.With(g.Roles - 1)
+	for _, v := range []*plan.View{&healthy, &avoid, &down, &two} {
 		for op := range block.WriteZeroes + 1 {
 			for _, n := range []int64{1, int64(len(buf)) / 3, int64(len(buf))} {
 				if op == block.Flush || n == 0 {

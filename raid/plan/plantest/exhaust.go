@@ -187,12 +187,11 @@ func (x *exam) compare(w *world, r block.Request, lo, hi int64) {
 			x.want[at.Role][at.Row] = b
 			x.wrote[at.Role][at.Row] = true
 			kept = kept || w.Writable.Has(at.Role) && w.valid(at)
-			if x.model.Parity != nil {
-				parity := x.model.Parity(at.Row)
-				x.want[parity][at.Row] ^= b ^ x.data[off]
-				x.wrote[parity][at.Row] = true
-				kept = kept || x.computable(w, at)
+			parities, n := x.model.sums(x.want, at.Role, at.Row, b^x.data[off])
+			for _, role := range parities[:n] {
+				x.wrote[role][at.Row] = true
 			}
+			kept = kept || x.computable(w, at.Row)
 		}
 		if !kept {
 			x.failed(w, r, fmt.Errorf("byte %d is acknowledged and cannot be read back", off))
@@ -220,12 +219,13 @@ func (x *exam) partial(r block.Request, off int64) bool {
 	return start < r.Off || start+x.model.Stripe > r.End()
 }
 
-// computable says whether a byte is the sum of what others have.
-func (x *exam) computable(w *world, lost Place) bool {
+// computable says whether every byte of a row can be read or computed: no more are lost than there are parities.
+func (x *exam) computable(w *world, row int64) bool {
+	lost := 0
 	for role := range x.g.Roles {
-		if at := (Place{role, lost.Row}); role != lost.Role && !(w.valid(at) && w.Writable.Has(role)) {
-			return false
+		if !w.valid(Place{role, row}) || !w.Writable.Has(role) {
+			lost++
 		}
 	}
-	return true
+	return x.model.Parity != nil && lost <= x.model.parities()
 }

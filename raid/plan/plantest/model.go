@@ -3,6 +3,7 @@ package plantest
 import (
 	"fmt"
 
+	"graid/parity"
 	"graid/raid/plan"
 )
 
@@ -17,6 +18,38 @@ type Model struct {
 	Places func(off int64) []Place // of array byte off; when copies differ, the first that can be read is right
 	Parity func(row int64) int     // nil = no parity
 	Stripe int64                   // bytes of data that have parity together: what Discard may clear
+
+	// Second, when not nil, is the role that has the second parity of a row, and Coef what a role's data is multiplied by in it.
+	Second func(row int64) int
+	Coef   func(row int64, role int) byte
+}
+
+// sums adds to what the parities have at row that role's data there changes by x, and says which roles they are.
+func (o Model) sums(m Members, role int, row int64, x byte) (parities [2]int, n int) {
+	if o.Parity != nil {
+		parities[0], n = o.Parity(row), 1
+		m[parities[0]][row] ^= x
+	}
+	if o.Second != nil {
+		parities[1], n = o.Second(row), 2
+		m[parities[1]][row] ^= parity.Mul(o.Coef(row, role), x)
+	}
+	return parities, n
+}
+
+// parities is how many there are in a row, and isParity whether role has one of them.
+func (o Model) parities() int {
+	switch {
+	case o.Second != nil:
+		return 2
+	case o.Parity != nil:
+		return 1
+	}
+	return 0
+}
+
+func (o Model) isParity(at Place) bool {
+	return o.Parity != nil && o.Parity(at.Row) == at.Role || o.Second != nil && o.Second(at.Row) == at.Role
 }
 
 // Used is what no array byte and no parity is at: it stays whatever it was.
@@ -34,13 +67,15 @@ func (o Model) members(g plan.Geometry, data []byte) Members {
 		}
 	}
 	for row := int64(0); o.Parity != nil && row < g.Rows; row++ {
-		var sum byte
+		m[o.Parity(row)][row] = 0
+		if o.Second != nil {
+			m[o.Second(row)][row] = 0
+		}
 		for role := range m {
-			if role != o.Parity(row) {
-				sum ^= m[role][row]
+			if !o.isParity(Place{role, row}) {
+				o.sums(m, role, row, m[role][row])
 			}
 		}
-		m[o.Parity(row)][row] = sum
 	}
 	return m
 }
@@ -68,6 +103,7 @@ func (x *exam) worlds(do func(w *world)) {
 		}
 		all = append(all, fault{role, 'x', x.g.Rows / 2})
 	}
+	x.triples(do)
 	for i, a := range all {
 		for _, b := range all[:i+1] {
 			if b != none && (a.role == b.role || a.kind == 'd' && b.kind == 'r' && b.row%2 == 1) {
@@ -75,9 +111,24 @@ func (x *exam) worlds(do func(w *world)) {
 			}
 			for _, synced := range x.synced() {
 				for _, prefer := range x.preferences() {
-					if w := x.world(a, b, synced, prefer); w != nil {
-						do(w)
-					}
+					do(x.world(synced, prefer, a, b))
+				}
+			}
+		}
+	}
+}
+
+// triples are conditions with three members missing or not to be read, where two can be lost.
+func (x *exam) triples(do func(w *world)) {
+	if x.g.Tolerates < 2 || x.model.Parity == nil {
+		return
+	}
+	for a := range x.g.Roles {
+		for b := range a {
+			for c := range b {
+				for kinds := range 8 {
+					kind := func(bit int) byte { return "da"[kinds>>bit&1] }
+					do(x.world(1<<63-1, 0, fault{a, kind(0), 0}, fault{b, kind(1), 0}, fault{c, kind(2), 0}))
 				}
 			}
 		}
@@ -119,9 +170,11 @@ func (x *exam) preferences() []plan.RoleSet {
 	return []plan.RoleSet{0, plan.Roles(x.g.Roles).Without(0)}
 }
 
-func (x *exam) world(a, b fault, synced int64, prefer plan.RoleSet) *world {
+func (x *exam) world(synced int64, prefer plan.RoleSet, faults ...fault) *world {
 	w := &world{View: plan.Healthy(x.g.Roles), members: x.clean.Clone()}
-	w.name = fmt.Sprintf("%s%s", a, b)
+	for _, f := range faults {
+		w.name += f.String()
+	}
 	w.Synced, w.Prefer = synced, prefer
 	if synced < x.g.SyncSize {
 		w.name += fmt.Sprintf(" synced=%d", synced)
@@ -130,7 +183,7 @@ func (x *exam) world(a, b fault, synced int64, prefer plan.RoleSet) *world {
 		w.name += " prefer=" + prefer.String()
 	}
 	w.Recovered = make([]int64, x.g.Roles)
-	for _, f := range []fault{a, b} {
+	for _, f := range faults {
 		switch f.kind {
 		case 'd':
 			w.Readable, w.Writable = w.Readable.Without(f.role), w.Writable.Without(f.role)
@@ -147,7 +200,7 @@ func (x *exam) world(a, b fault, synced int64, prefer plan.RoleSet) *world {
 		w.faults++
 	}
 	x.disagree(w)
-	for _, f := range []fault{a, b} {
+	for _, f := range faults {
 		if f.kind != 0 {
 			from := f.row
 			if f.kind == 'x' {
@@ -166,6 +219,9 @@ func (x *exam) disagree(w *world) {
 	if x.model.Parity != nil {
 		for row := w.Synced; row < x.g.Rows; row++ {
 			w.members[x.model.Parity(row)][row] ^= 0x5A
+			if x.model.Second != nil {
+				w.members[x.model.Second(row)][row] ^= 0x33
+			}
 		}
 		return
 	}

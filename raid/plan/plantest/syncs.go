@@ -24,7 +24,7 @@ func (x *exam) syncs(w *world) {
 		done, _ = x.walk(w, plan.Recover)
 		x.judge(w, "recover", done, true, func(at Place) bool { return !w.valid(at) || w.Avoid.Has(at.Role) })
 		done, _ = x.walk(w, plan.Resync)
-		x.judge(w, "resync", done, false, func(at Place) bool { return x.model.Parity == nil || x.model.Parity(at.Row) == at.Role })
+		x.judge(w, "resync", done, false, func(at Place) bool { return x.model.Parity == nil || x.model.isParity(at) })
 	}
 }
 
@@ -105,11 +105,10 @@ func (x *exam) flips() {
 		return
 	}
 	for down := -1; down < x.g.Roles; down++ {
-		f := fault{}
+		w := x.world(1<<63-1, 0)
 		if down >= 0 {
-			f = fault{down, 'd', 0}
+			w = x.world(1<<63-1, 0, fault{down, 'd', 0})
 		}
-		w := x.world(f, fault{}, 1<<63-1, 0)
 		for role := range x.g.Roles {
 			for row := range x.g.Rows {
 				pos, used := x.pos(Place{role, row})
@@ -123,7 +122,10 @@ func (x *exam) flips() {
 				if down >= 0 && (x.model.Parity != nil || x.has(pos, down)) {
 					left--
 				}
-				enough := left > 1 && (x.model.Parity == nil || down < 0)
+				enough := left > 1
+				if x.model.Parity != nil { // more is there than data
+					enough = left > x.g.Roles-x.model.parities()
+				}
 				w.members[role][row] ^= 0x10
 				_, found := x.walk(w, plan.Check)
 				w.members[role][row] ^= 0x10
