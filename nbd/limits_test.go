@@ -248,7 +248,7 @@ func TestInFlight(t *testing.T) {
 // is; when it does read, every byte is there.
 func TestStuckReader(t *testing.T) {
 	for _, inline := range []bool{true, false} {
-		for _, size := range []int{1 << 20, 64 << 10, 4 << 10} {
+		for _, size := range []int{1 << 20, 16 << 10} {
 			disk := newTap(inline)
 			path := start(t, one(disk))
 			stuck, err := net.Dial("unix", path)
