@@ -28,9 +28,9 @@ func (r Report) Send(w io.Writer) error {
 	return err
 }
 
-// Spawn runs this program with args as a process of its own, which outlives this one, and waits for its Report. When ctx ends
-// first the process is told to end.
-func Spawn(ctx context.Context, args []string) (Report, error) {
+// Spawn runs this program with args as a process of its own, which outlives this one and has its files in the same folder, and
+// waits for its Report. When ctx ends first the process is told to end.
+func (f Folder) Spawn(ctx context.Context, args []string) (Report, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return Report{}, err
@@ -40,6 +40,7 @@ func Spawn(ctx context.Context, args []string) (Report, error) {
 	if os.PathSeparator == '/' {
 		c.Dir = "/"
 	}
+	c.Env = append(os.Environ(), "GRAID_RUNTIME_DIR="+f.path)
 	detach(c)
 	out, err := c.StdoutPipe()
 	if err != nil {

@@ -70,7 +70,7 @@ func (c *call) serveArgs(cfg daemon.Config) []string {
 
 // background starts the array's process and waits until it serves.
 func background(ctx context.Context, cfg daemon.Config, args []string) (daemon.Array, error) {
-	r, err := daemon.Spawn(ctx, args)
+	r, err := cfg.Folder.Spawn(ctx, args)
 	if err != nil {
 		return daemon.Array{}, err
 	}

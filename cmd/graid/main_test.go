@@ -99,7 +99,7 @@ func uriOf(ts *testscript.TestScript, arg string) string {
 	if strings.Contains(arg, "://") {
 		return arg
 	}
-	f, err := daemon.LookFolder(ts.Getenv("GRAID_RUNTIME_DIR"))
+	f, err := daemon.LookFolder(ts.MkAbs(ts.Getenv("GRAID_RUNTIME_DIR")))
 	ts.Check(err)
 	a, err := f.Status(context.Background(), arg)
 	ts.Check(err)
