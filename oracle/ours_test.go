@@ -52,10 +52,17 @@ func endings(s spec, i int) ending {
 	if !s.redundant() {
 		return []ending{none, {fail: -1, killed: true}}[i%2]
 	}
-	list := []ending{none, {fail: -1, killed: true}, {fail: i % len(s.Sizes)}, {fail: -1, junk: 0xA5, signal: true}, {fail: -1, junk: 0x5A, killed: true},
-		{fail: -1, killed: true, revive: true}}
+	lost := i % len(s.Sizes)
+	list := []ending{
+		{fail: -1, killed: true},
+		{fail: -1, junk: 0xA5, signal: true},
+		{fail: lost},
+		{fail: -1, killed: true, revive: true},
+		none,
+		{fail: -1, junk: 0x5A, killed: true},
+	}
 	if s.Level != "raid5" {
-		list = append(list, ending{fail: i % len(s.Sizes), killed: true}, ending{fail: i % len(s.Sizes), killed: true, revive: true})
+		list = append([]ending{{fail: lost, killed: true}}, append(list, ending{fail: lost, killed: true, revive: true})...)
 	}
 	return list[i%len(list)]
 }
