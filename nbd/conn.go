@@ -63,7 +63,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.in = inbox{nc: nc, buf: make([]byte, 4096)}
 	c.outbox = outbox{c: c, sock: socket{nc: nc, s: t, stall: c.lim.Stall}}
 	c.budget = budget{requests: c.lim.Requests, bytes: c.lim.Bytes, quiet: c.quiet, room: t.NewEvent()}
-	c.workers = workers{tasks: c.tasks, sched: t, max: c.lim.Workers, run: c.work}
+	c.workers = workers{tasks: c.tasks, sched: t, max: c.lim.Workers, run: func(s *slot) { c.work(s, 0) }}
 	c.flushFunc = c.flush
 	return c
 }

@@ -2,9 +2,11 @@ package nbd_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,6 +25,22 @@ func (d *slow) Info() block.Info {
 	return i
 }
 
+// moody is an Inline device that would have to wait for every third request, and says so after half of the buffer was used.
+type moody struct {
+	*mem.Disk
+	asked atomic.Int64
+}
+
+func (d *moody) Do(ctx context.Context, r block.Request) error {
+	if r.Flags&block.NoWait != 0 && d.asked.Add(1)%3 == 0 {
+		if r.Op == block.Read {
+			copy(r.Buf[:r.Len/2], bytes.Repeat([]byte{0xEE}, int(r.Len/2)))
+		}
+		return block.ErrWouldBlock
+	}
+	return d.Disk.Do(ctx, r)
+}
+
 // TestModel has several connections do random requests, legal and not, on a region of their own each; the regions share
 // blocks at their edges. Every reply is compared with a flat model, and in the end so is the device, read by another client.
 func TestModel(t *testing.T) {
@@ -32,6 +50,8 @@ func TestModel(t *testing.T) {
 	}{
 		{"inline 512", mem.New(1<<20, mem.Options{})},
 		{"inline 1", mem.New(1<<20, mem.Options{Block: 1})},
+		{"moody 512", &moody{Disk: mem.New(1<<20, mem.Options{})}},
+		{"moody 1", &moody{Disk: mem.New(1<<20, mem.Options{Block: 1})}},
 		{"workers 4096", &slow{mem.New(1<<20, mem.Options{Block: 4096, Align: 4096})}},
 	} {
 		t.Run(o.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package nbd
 
 import (
+	"errors"
 	"fmt"
 
 	"graid/block"
@@ -74,11 +75,7 @@ func (c *conn) read(q request) {
 	inline := c.vol.info.Inline
 	if !inline || n >= batchLen/2 || c.vol.info.Align > 1 {
 		// Large ones in place too: handed to workers they cost 10 to 25 % more CPU and moved less on two busy cores.
-		if s := c.slot(q, n); inline {
-			c.work(s)
-		} else {
-			c.workers.do(s)
-		}
+		c.start(c.slot(q, n), inline)
 		return
 	}
 	if n >= holeBytes && c.isHole(q) {
@@ -86,13 +83,23 @@ func (c *conn) read(q request) {
 		return
 	}
 	b := c.room(head + n)
-	err := c.vol.dev.Do(c.ctx, block.Request{Op: block.Read, Off: int64(q.off), Len: int64(n), Buf: b[head:]})
-	if err != nil {
+	err := c.vol.dev.Do(c.ctx, block.Request{Op: block.Read, Flags: block.NoWait, Off: int64(q.off), Len: int64(n), Buf: b[head:]})
+	switch {
+	case err == nil:
+		c.putData(b, q)
+		c.out += len(b)
+	case errors.Is(err, block.ErrWouldBlock):
+		c.hand(q, n)
+	default:
 		c.tell(q, faultOf(q, err))
-		return
 	}
-	c.putData(b, q)
-	c.out += len(b)
+}
+
+// start has the request in s performed: in place where nothing has to be waited for, and else by a worker.
+func (c *conn) start(s *slot, inline bool) {
+	if !inline || !c.work(s, block.NoWait) {
+		c.workers.do(s)
+	}
 }
 
 // write stores a payload from where it was received if the device is Inline, and hands it to a worker otherwise.
@@ -107,12 +114,17 @@ func (c *conn) write(q request) error {
 	inline := c.vol.info.Inline && q.flags&cmdFUA == 0
 	if inline && c.in.buffered() >= n && c.vol.info.Align <= 1 {
 		b := c.in.next(n)
-		err := c.vol.dev.Do(c.ctx, block.Request{Op: block.Write, Off: int64(q.off), Len: int64(n), Buf: b})
-		if err != nil {
+		err := c.vol.dev.Do(c.ctx, block.Request{Op: block.Write, Flags: block.NoWait, Off: int64(q.off), Len: int64(n), Buf: b})
+		switch {
+		case err == nil:
+			c.tell(q, fault{})
+		case errors.Is(err, block.ErrWouldBlock):
+			s := c.slot(q, n)
+			copy(s.payload(n), b)
+			c.workers.do(s)
+		default:
 			c.tell(q, faultOf(q, err))
-			return nil
 		}
-		c.tell(q, fault{})
 		return nil
 	}
 	s := c.slot(q, n)
@@ -120,11 +132,7 @@ func (c *conn) write(q request) error {
 		s.release() // nothing of a payload that did not arrive is written
 		return err
 	}
-	if inline {
-		c.work(s)
-		return nil
-	}
-	c.workers.do(s)
+	c.start(s, inline)
 	return nil
 }
 

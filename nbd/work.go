@@ -1,12 +1,22 @@
 package nbd
 
-import "graid/block"
+import (
+	"errors"
 
-// work performs the request in s and sends the reply. It runs on a worker, or on the reader for an Inline device.
-func (c *conn) work(s *slot) {
+	"graid/block"
+)
+
+// work performs the request in s and sends the reply. It runs on a worker, or on the reader for an Inline device; there with NoWait in
+// flags, and then it may say no: the request would have to wait, and s is as it was.
+func (c *conn) work(s *slot, flags block.Flags) (done bool) {
 	defer c.lose(s)
-	b := c.perform(s)
+	done = true // after a panic too
+	b, ok := c.perform(s, flags)
+	if !ok {
+		return false
+	}
 	c.outbox.send(piece{b, s})
+	return done
 }
 
 // lose is deferred: after a panic only the room of s is given back, as the device may still use its memory.
@@ -17,19 +27,20 @@ func (c *conn) lose(s *slot) {
 	}
 }
 
-// perform does the request in s on the device, and returns the reply, which is in s.
-func (c *conn) perform(s *slot) []byte {
+// perform does the request in s on the device, and returns the reply, which is in s. It says no when the request would have to wait and flags
+// has NoWait.
+func (c *conn) perform(s *slot, flags block.Flags) (reply []byte, ok bool) {
 	q := s.req
-	r := block.Request{Off: int64(q.off), Len: int64(q.len)}
+	r := block.Request{Flags: flags, Off: int64(q.off), Len: int64(q.len)}
 	if q.flags&cmdFUA != 0 {
-		r.Flags = block.FUA
+		r.Flags |= block.FUA
 	}
 	switch q.cmd {
 	case cmdRead:
 		if len := int(q.len); len >= holeBytes && c.isHole(q) {
-			return s.mem[:c.putHole(s.mem, q)]
+			return s.mem[:c.putHole(s.mem, q)], true
 		}
-		r.Op, r.Flags, r.Buf = block.Read, 0, s.payload(int(q.len))
+		r.Op, r.Flags, r.Buf = block.Read, flags, s.payload(int(q.len))
 	case cmdWrite:
 		r.Op, r.Buf = block.Write, s.payload(int(q.len))
 	case cmdFlush:
@@ -45,15 +56,18 @@ func (c *conn) perform(s *slot) []byte {
 			r.Flags |= block.Fast
 		}
 	case cmdBlockStatus:
-		return c.status(s)
+		return c.status(s), true
 	}
 	if err := c.vol.dev.Do(c.ctx, r); err != nil {
-		return s.mem[:c.putReply(s.mem, q, faultOf(q, err))]
+		if flags&block.NoWait != 0 && errors.Is(err, block.ErrWouldBlock) {
+			return nil, false
+		}
+		return s.mem[:c.putReply(s.mem, q, faultOf(q, err))], true
 	}
 	if q.cmd == cmdRead {
 		b := s.mem[headroom-c.dataHead() : headroom+int(q.len)]
 		c.putData(b, q)
-		return b
+		return b, true
 	}
-	return s.mem[:c.putReply(s.mem, q, fault{})]
+	return s.mem[:c.putReply(s.mem, q, fault{})], true
 }
