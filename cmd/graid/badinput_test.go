@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -241,6 +242,7 @@ var wrongs = []wrong{
 // TestBadInput holds for each wrong: one line on standard error that names what is wrong, the right exit status, and not one byte of
 // any file changed, none made and none gone.
 func TestBadInput(t *testing.T) {
+	wrongs := slices.Clone(wrongs)
 	for name, at := range map[string]signature{
 		"ext4": signatures[0], "xfs": signatures[1], "btrfs": signatures[2], "swap": signatures[12], "lvm": signatures[14], "luks": signatures[16], "gpt": signatures[18],
 	} {
