@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 
 	"graid/block"
-	"graid/parity"
 	"graid/raid/plan"
 	"graid/sched"
 )
@@ -22,6 +21,7 @@ type op struct {
 	arena []byte  // scratch slots, one after another
 	at    []int64 // where each slot starts in arena
 	user  []byte  // the caller's buffer, for as long as Do runs
+	sums  sums
 
 	ios     []plan.IO // the batch under way
 	flags   block.Flags
@@ -182,50 +182,4 @@ func (o *op) one(i int) {
 		r.Flags = o.flags
 	}
 	o.errs[i] = m.dev.Do(context.Background(), r)
-}
-
-// sumSlice is how much of a sum is computed at a time, so that what was just read stays in the cache. Bytes.
-const sumSlice = 32 << 10
-
-// calc computes the plan's sums in order and says whether one that was expected to be zero was not: how many bytes of those sums.
-func (o *op) calc() (mismatch int64) {
-	for i := range o.plan.Calcs {
-		c := &o.plan.Calcs[i]
-		for lo := int64(0); lo < c.Dst.Len; lo += sumSlice {
-			n := min(sumSlice, c.Dst.Len-lo)
-			dst := o.mem(c.Dst.At(lo, n))
-			o.sum(dst, c, lo, n)
-			if c.Expect && !parity.IsZero(dst) {
-				mismatch += n
-			}
-		}
-	}
-	return mismatch
-}
-
-func (o *op) sum(dst []byte, c *plan.Calc, lo, n int64) {
-	terms := o.plan.Terms[c.Lo:c.Hi]
-	inPlace := -1
-	for i, t := range terms {
-		if t.Coef == 1 && t.Ref == c.Dst {
-			inPlace = i
-		}
-	}
-	switch {
-	case inPlace >= 0:
-	case len(terms) == 0:
-		clear(dst)
-		return
-	case len(terms) >= 2 && terms[0].Coef == 1 && terms[1].Coef == 1:
-		parity.XOR(dst, o.mem(terms[0].Ref.At(lo, n)), o.mem(terms[1].Ref.At(lo, n)))
-		terms = terms[2:]
-	default:
-		parity.MulTo(dst, o.mem(terms[0].Ref.At(lo, n)), terms[0].Coef)
-		terms = terms[1:]
-	}
-	for i, t := range terms {
-		if i != inPlace {
-			parity.MulAdd(dst, o.mem(t.Ref.At(lo, n)), t.Coef)
-		}
-	}
 }

@@ -2,6 +2,7 @@ package raid
 
 import (
 	"bytes"
+	"sync"
 	"testing"
 	"time"
 
@@ -188,4 +189,45 @@ func TestNoWaitChangesNothing(t *testing.T) {
 		agrees(t, a)
 		require.NoError(t, a.Close())
 	}
+}
+
+// lateSync is a level whose first Sync plan is carried out late.
+type lateSync struct {
+	plan.Level
+	made    chan struct{}
+	release chan struct{}
+	once    sync.Once
+}
+
+func (s *lateSync) Sync(p *plan.Plan, span plan.Span, k plan.Kind, v *plan.View) (int64, error) {
+	n, err := s.Level.Sync(p, span, k, v)
+	s.once.Do(func() {
+		s.made <- struct{}{}
+		<-s.release
+	})
+	return n, err
+}
+
+// TestResyncOfYesterday has resync plan to copy from a member that then fails, and whose rows are then written elsewhere. Carried out as it was
+// planned it would bring the old content back.
+func TestResyncOfYesterday(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 3)
+	a := g.open()
+	s := &lateSync{Level: a.level, made: make(chan struct{}), release: make(chan struct{})}
+	a.level = s
+	a.change(func(v *view) { v.Synced = 0 })
+	done := make(chan error)
+	go func() {
+		_, err := a.agree(0)
+		done <- err
+	}()
+	<-s.made
+	require.NoError(t, a.Fail(ctx, "m0"))
+	require.NoError(t, write(a, 0, 64<<10, 5))
+	s.release <- struct{}{}
+	require.NoError(t, <-done)
+	got := make([]byte, 64<<10)
+	require.NoError(t, block.ReadAt(ctx, a, got, 0))
+	require.Equal(t, bytes.Repeat([]byte{5}, 64<<10), got)
+	require.NoError(t, a.Close())
 }
