@@ -51,21 +51,21 @@ func (l *level) write(p *plan.Plan, a plan.Part, v *plan.View) bool {
 // choose decides how r comes to its parities: the way that is possible and reads less.
 func (l *level) choose(r plan.Rect, base int64, t *turn, v *plan.View) way {
 	hi := base + r.Hi
-	var unread, gone struct{ written, rest int } // data chunks that cannot be read before, or not after
+	written, rest, gone := 0, 0, 0 // data chunks that cannot be read now, and of those written, that cannot be read afterwards
 	for i, role := range t.role {
-		u, g := &unread.written, &gone.written
-		if !r.Has(i) {
-			u, g = &unread.rest, &gone.rest
+		readable := v.CanRead(role, hi)
+		switch {
+		case !r.Has(i) && !readable:
+			rest++
+		case r.Has(i) && !readable:
+			written++
 		}
-		if !v.CanRead(role, hi) {
-			*u++
-		}
-		if !v.Keeps(role, hi) {
-			*g++
+		if r.Has(i) && !v.Keeps(role, hi) {
+			gone++
 		}
 	}
 	believed := hi <= v.Synced
-	canRMW, canRCW := believed && unread.written == 0, unread.rest == 0
+	canRMW, canRCW := believed && written == 0, rest == 0
 	made, kept := 0, 0 // parities
 	for _, role := range [...]int{t.p, t.q} {
 		if v.Keeps(role, hi) {
@@ -77,7 +77,7 @@ func (l *level) choose(r plan.Rect, base int64, t *turn, v *plan.View) way {
 		}
 	}
 	switch {
-	case gone.written > 0 && gone.written+gone.rest > kept:
+	case gone > kept:
 		return never
 	case made == 0:
 		return bare
@@ -85,7 +85,7 @@ func (l *level) choose(r plan.Rect, base int64, t *turn, v *plan.View) way {
 		return rmw
 	case canRCW:
 		return rcw
-	case believed && unread.rest == 1 && l.unreadable(v, hi).Count() <= parities:
+	case believed && rest == 1 && l.unreadable(v, hi).Count() <= parities:
 		return solve
 	}
 	return never
