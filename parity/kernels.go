@@ -28,8 +28,8 @@ func sum(dst, coefs []byte, srcs [][]byte) {
 	}
 }
 
-func sumQ(p, q, coefs []byte, srcs [][]byte, stream bool) {
-	if done := sumQVectors(p, q, coefs, srcs, stream); done < len(p) {
+func sumQ(p, q, coefs []byte, srcs [][]byte) {
+	if done := sumQVectors(p, q, coefs, srcs); done < len(p) {
 		sumQWords(p, q, coefs, srcs, done)
 	}
 }

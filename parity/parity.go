@@ -14,7 +14,7 @@ func XOR(dst []byte, srcs ...[]byte) { xor(dst, srcs, false) }
 // XORStream is XOR for a dst that will not be read soon: it goes past the cache where that is faster.
 func XORStream(dst []byte, srcs ...[]byte) { xor(dst, srcs, true) }
 
-// Sum makes dst the sum of each of srcs times its coefficient. A coefficient of 1 costs what XOR costs, one of 0 next to nothing;
+// Sum makes dst the sum of each of srcs times its coefficient. A coefficient of 1 costs no more than XOR;
 // coefs of nil means that all are 1.
 func Sum(dst, coefs []byte, srcs [][]byte) {
 	if plain(coefs, len(srcs)) {
@@ -37,9 +37,9 @@ func Sums(a, acoefs, b, bcoefs []byte, srcs [][]byte) {
 		xor(a, srcs, false)
 		copy(b, a)
 	case onea:
-		sumQ(a, b, bcoefs, srcs, false)
+		sumQ(a, b, bcoefs, srcs)
 	case oneb:
-		sumQ(b, a, acoefs, srcs, false)
+		sumQ(b, a, acoefs, srcs)
 	default:
 		sums(a, acoefs, b, bcoefs, srcs)
 	}

@@ -1,0 +1,5 @@
+//go:build ignore
+
+package main
+
+func arm64() []byte { return []byte("#include \"textflag.h\"\n") }
