@@ -36,6 +36,7 @@ func (a *Array) resync() {
 	a.sync.ran.Store(true)
 	a.tell(EventRebuildStart, "", fmt.Sprintf("resync from %d of %d bytes", a.view.Load().Synced, a.geo.SyncSize))
 	saved := a.sched.Now()
+	gauge := gauge{at: saved, done: a.view.Load().Synced}
 	for {
 		v := a.view.Load()
 		switch {
@@ -55,6 +56,7 @@ func (a *Array) resync() {
 		a.sync.done.Store(v.Synced + n)
 		now := a.sched.Now()
 		a.pace(n, now-began)
+		a.sync.speed.Store(gauge.read(a.sched.Now(), v.Synced+n))
 		if now-saved >= syncCheckpoint {
 			saved = now
 			a.checkpoint()
@@ -87,14 +89,32 @@ func (a *Array) giveUpResync() {
 
 // pace keeps resync out of the way of others: after n bytes that took so long, it waits when the array is busy.
 func (a *Array) pace(n int64, took time.Duration) {
-	if took > 0 {
-		now := int64(float64(n) / took.Seconds())
-		a.sync.speed.Store((a.sync.speed.Load()*7 + now) / 8)
-	}
 	if a.inflight.Load() > 1 || a.wrote.Load() {
 		pause := min(took*(syncShare-1), syncPauseMax, time.Duration(float64(n)/syncMin*float64(time.Second)))
 		a.sched.Sleep(pause)
 	}
+}
+
+// gauge measures speed over stretches of time that mean something.
+type gauge struct {
+	at    time.Duration
+	done  int64
+	speed int64
+}
+
+// gaugeStretch is how long is measured before a speed is believed.
+const gaugeStretch = 250 * time.Millisecond
+
+// read is the speed in bytes per second when so much is done at time now; 0 = not known yet.
+func (g *gauge) read(now time.Duration, done int64) int64 {
+	if took := now - g.at; took >= gaugeStretch {
+		speed := int64(float64(done-g.done) / took.Seconds())
+		if g.speed > 0 {
+			speed = (g.speed*3 + speed) / 4
+		}
+		*g = gauge{now, done, speed}
+	}
+	return g.speed
 }
 
 // checkpoint records in the superblocks how far resync is, behind the truth: what it wrote is flushed first. While the array is
