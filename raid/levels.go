@@ -7,6 +7,7 @@ import (
 	"graid/raid/level1"
 	"graid/raid/level10"
 	"graid/raid/level5"
+	"graid/raid/level6"
 	"graid/raid/linear"
 	"graid/raid/md"
 	"graid/raid/plan"
@@ -30,6 +31,8 @@ func newLevel(sb *md.Superblock, dataSizes []int64) (plan.Level, error) {
 		return level5.New4(sb.RaidDisks, chunk, rows)
 	case 5:
 		return level5.New(sb.RaidDisks, chunk, sb.Layout, rows)
+	case 6:
+		return level6.New(sb.RaidDisks, chunk, sb.Layout, rows)
 	case 10:
 		return level10.New(sb.RaidDisks, chunk, sb.Layout, rows)
 	}

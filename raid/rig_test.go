@@ -45,6 +45,8 @@ var levels = []struct {
 	{"raid4", 3, md.Spec{Level: 4, Chunk: 4096}},
 	{"raid5", 4, md.Spec{Level: 5, Chunk: 4096}},
 	{"raid5x3", 3, md.Spec{Level: 5, Chunk: 16384}},
+	{"raid6", 4, md.Spec{Level: 6, Chunk: 4096}},
+	{"raid6x6", 6, md.Spec{Level: 6, Chunk: 4096, Layout: 8}},
 	{"raid10n2", 4, md.Spec{Level: 10, Chunk: 4096, Layout: 0x102}},
 	{"raid10n2x3", 3, md.Spec{Level: 10, Chunk: 4096, Layout: 0x102}},
 	{"raid10f2", 3, md.Spec{Level: 10, Chunk: 4096, Layout: 0x201}},
