@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -400,4 +401,44 @@ func TestDirtyDegradedParityNeedsForce(t *testing.T) {
 	a = g.open() // the one that was left out then is not believed now
 	require.Equal(t, MemberMissing, a.Status().Members[1].State)
 	require.NoError(t, a.Close())
+}
+
+// TestMemberThatTurnsReadOnly is how flash dies: reads go on, writes are refused. It has missed a write, so it must go.
+func TestMemberThatTurnsReadOnly(t *testing.T) {
+	for _, cause := range []error{block.ErrReadOnly, syscall.EROFS, syscall.EPERM} {
+		g := newRig(t, md.Spec{Level: 5, Chunk: 4096}, 3)
+		a := g.open()
+		require.NoError(t, write(a, 0, 64<<10, 1))
+		g.faulty[1].Before(errWrites(cause))
+		require.NoError(t, write(a, 0, 64<<10, 2))
+		require.Equal(t, MemberFaulty, a.Status().Members[1].State)
+		got := make([]byte, 64<<10)
+		require.NoError(t, block.ReadAt(ctx, a, got, 0))
+		require.Equal(t, bytes.Repeat([]byte{2}, 64<<10), got)
+		require.NoError(t, a.Close())
+	}
+}
+
+// TestResyncRewritesWhatCannotBeRead gives a dirty array a sector that one member cannot read: resync knows what belongs there.
+func TestResyncRewritesWhatCannotBeRead(t *testing.T) {
+	for _, tc := range []struct {
+		spec md.Spec
+		bad  int // for raid5 the parity of the first stripe: data that is unreadable before parity can be believed is lost
+	}{{md.Spec{Level: 1}, 0}, {md.Spec{Level: 1}, 2}, {md.Spec{Level: 5, Chunk: 64 << 10}, 2}} {
+		g := newRig(t, tc.spec, 3)
+		a := g.open()
+		require.NoError(t, write(a, 0, 256<<10, 7))
+		require.NoError(t, a.Close())
+		dirty(t, g)
+		members := g.wrap()
+		rewritten := unreadable(g, tc.bad, 1<<20+8192)
+		require.EqualValues(t, 1<<20, g.super(tc.bad).DataOffset*md.Sector)
+		a, err := Assemble(ctx, members, g.opts)
+		require.NoError(t, err)
+		require.NoError(t, a.Wait(ctx))
+		require.True(t, rewritten(), "level %d member %d", tc.spec.Level, tc.bad)
+		agrees(t, a)
+		require.Zero(t, a.Status().Degraded)
+		require.NoError(t, a.Close())
+	}
 }
