@@ -442,3 +442,41 @@ func TestResyncRewritesWhatCannotBeRead(t *testing.T) {
 		require.NoError(t, a.Close())
 	}
 }
+
+// TestNewArraysResyncUnlessTheyAreHoles: what the members held before agrees with nothing.
+func TestNewArraysResyncUnlessTheyAreHoles(t *testing.T) {
+	for _, l := range levels {
+		g := newRig(t, l.spec, l.n)
+		require.True(t, g.super(0).Clean(), "all holes")
+		for i := range g.disks {
+			g.disks[i] = mem.New(memberSize, mem.Options{})
+			require.NoError(t, block.WriteAt(ctx, g.disks[i], bytes.Repeat([]byte{byte(i + 1)}, 4096), 2<<20))
+		}
+		_, err := Create(ctx, g.spec, g.wrap(), Options{})
+		require.NoError(t, err)
+		a := g.open()
+		require.Equal(t, a.geo.Redundant(), !g.super(0).Clean(), l.name)
+		require.NoError(t, a.Wait(ctx))
+		agrees(t, a)
+		require.NoError(t, a.Close())
+		require.True(t, g.super(0).Clean())
+	}
+}
+
+// TestMemberLostBeforeParityAgrees: the array goes on with parity as it is, and goes on saying that it was never made to agree.
+func TestMemberLostBeforeParityAgrees(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 5, Chunk: 4096}, 3)
+	a := g.open()
+	require.NoError(t, write(a, 0, 64<<10, 1))
+	a.settle(true)
+	a.change(func(v *view) { v.Synced = 8192 })
+	require.NoError(t, a.Fail(ctx, "m1"))
+	require.NoError(t, write(a, 0, 64<<10, 2))
+	got := make([]byte, 64<<10)
+	require.NoError(t, block.ReadAt(ctx, a, got, 0))
+	require.Equal(t, bytes.Repeat([]byte{2}, 64<<10), got)
+	require.NoError(t, a.Close())
+	require.EqualValues(t, 16, g.super(0).ResyncOffset, "sectors that did agree")
+	_, err := g.tryOpen()
+	require.ErrorContains(t, err, "--force")
+}
