@@ -480,3 +480,20 @@ func TestMemberLostBeforeParityAgrees(t *testing.T) {
 	_, err := g.tryOpen()
 	require.ErrorContains(t, err, "--force")
 }
+
+// TestFastIsAnsweredForAllMembersAlike: a member that refuses what the others do would make them disagree.
+func TestFastIsAnsweredForAllMembersAlike(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 2)
+	a := g.open()
+	require.NoError(t, write(a, 0, 64<<10, 1))
+	g.faulty[1].Before(func(r block.Request) error {
+		if r.Flags&block.Fast != 0 {
+			return block.ErrUnsupported
+		}
+		return nil
+	})
+	require.NoError(t, a.Do(ctx, block.Request{Op: block.WriteZeroes, Flags: block.Fast, Len: 64 << 10}))
+	agrees(t, a)
+	require.Zero(t, a.Status().Degraded)
+	require.NoError(t, a.Close())
+}
