@@ -1,0 +1,167 @@
+package sim
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"graid/block"
+)
+
+// DiskOptions of a Disk. The zero value is a disk of no size.
+type DiskOptions struct {
+	Size      int64         // bytes
+	Block     int64         // bytes; 0 = 512
+	Least     time.Duration // what a request takes at least
+	Spread    time.Duration // and at most so much more, as the disk's stream has it
+	FlushCost time.Duration // what a flush takes in addition
+	Inline    bool          // requests take no time at all; stalls are still obeyed
+	NoZeroes  bool          // WriteZeroes is no faster than writing, and Discard does nothing
+}
+
+// Disk is a member: what it holds outlives hosts. Open gives a Device on it.
+type Disk struct {
+	w     *World
+	name  string
+	sum   uint64
+	o     DiskOptions
+	c     *cache
+	rules []*rule
+
+	latency, chance, power *rand.Rand
+
+	met map[block.Op]int64 // requests that arrived
+}
+
+// rule is a Fault and how far it is.
+type rule struct {
+	Fault
+	seen, hit int64
+	over      bool
+}
+
+// Disk is a new disk of that name, all zeroes. The name is part of what seeds its streams.
+func (w *World) Disk(name string, o DiskOptions) *Disk {
+	if o.Block == 0 {
+		o.Block = Sector
+	}
+	return &Disk{
+		w: w, name: name, sum: sum64(name), o: o, c: newCache(o.Size), met: map[block.Op]int64{},
+		latency: w.Rand(name, "latency"), chance: w.Rand(name, "faults"), power: w.Rand(name, "power"),
+	}
+}
+
+// Name is the disk's name.
+func (d *Disk) Name() string { return d.name }
+
+// Inject adds those of faults that are about this disk.
+func (d *Disk) Inject(faults ...Fault) {
+	for _, f := range faults {
+		if f.Member == d.name || f.Member == "*" {
+			d.rules = append(d.rules, &rule{Fault: f})
+		}
+	}
+}
+
+// Heal takes all faults away. Sectors that cannot be read stay so.
+func (d *Disk) Heal() { d.rules = nil }
+
+// Cut is a power cut: what was not flushed is kept or lost as how says and the disk's stream has it. No request may be under way: the
+// host that sent them has been killed.
+func (d *Disk) Cut(how Keep) { d.c.cut(d.power, how%keeps) }
+
+// Abandon decides what becomes of the requests under way of a process that was killed: each write is done as a whole or not at all.
+func (d *Disk) Abandon() {
+	for len(d.c.inflight) > 0 {
+		w := d.c.inflight[0]
+		if d.power.IntN(2) == 0 {
+			d.c.apply(w, nil)
+			d.c.complete(w)
+			continue
+		}
+		d.c.inflight = d.c.inflight[1:]
+	}
+}
+
+// Image is what reads would return, were every sector readable. It is the disk's own memory: to be looked at, not kept.
+func (d *Disk) Image() []byte { return d.c.now }
+
+// Unflushed is how many sectors a cut may leave with something else than what a read returns.
+func (d *Disk) Unflushed() int { return len(d.c.versions) }
+
+// BadSectors is how many sectors cannot be read.
+func (d *Disk) BadSectors() int { return len(d.c.bad) }
+
+// IsBad says whether the sector at off cannot be read.
+func (d *Disk) IsBad(off int64) bool { return d.c.bad[off/Sector*Sector] }
+
+// Saved is what a disk held at some time.
+type Saved struct {
+	now []byte
+	bad map[int64]bool
+}
+
+// Save is the newest content of the disk as it is now, as if it were all durable.
+func (d *Disk) Save() Saved {
+	s := Saved{append([]byte(nil), d.c.now...), map[int64]bool{}}
+	for off := range d.c.bad {
+		s.bad[off] = true
+	}
+	return s
+}
+
+// Restore brings the disk back to what it held then, durably.
+func (d *Disk) Restore(s Saved) {
+	c := newCache(int64(len(s.now)))
+	copy(c.now, s.now)
+	for off := range s.bad {
+		c.bad[off] = true
+	}
+	d.c = c
+}
+
+// Open is a Device on the disk.
+func (d *Disk) Open() block.Device { return &handle{d: d} }
+
+// handle is a Disk as long as it is open.
+type handle struct {
+	d      *Disk
+	closed bool
+	inside int
+	empty  *event
+}
+
+func (h *handle) Info() block.Info {
+	o := &h.d.o
+	return block.Info{
+		Name: h.d.name, Size: o.Size, Block: o.Block, Inline: o.Inline, Writable: true, Discard: !o.NoZeroes, Zeroes: !o.NoZeroes,
+	}
+}
+
+func (h *handle) Do(_ context.Context, r block.Request) error {
+	if h.closed {
+		return block.Blame(h.d.name, r, block.ErrClosed)
+	}
+	info := h.Info()
+	if err := info.Check(r); err != nil {
+		return block.Blame(h.d.name, r, err)
+	}
+	h.inside++
+	defer func() {
+		if h.inside--; h.inside == 0 && h.empty != nil {
+			h.empty.Set()
+		}
+	}()
+	err := h.d.do(r)
+	h.d.w.note(h.d.name, h.d.sum, r, err)
+	return block.Blame(h.d.name, r, err)
+}
+
+func (h *handle) Close() error {
+	h.closed = true
+	for h.inside > 0 {
+		h.empty = &event{w: h.d.w}
+		h.empty.Wait()
+	}
+	return nil
+}

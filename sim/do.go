@@ -1,0 +1,206 @@
+package sim
+
+import (
+	"time"
+
+	"graid/block"
+)
+
+// do performs r: it takes a while, and the change happens somewhere within.
+func (d *Disk) do(r block.Request) error {
+	d.met[r.Op]++
+	f := d.afflict(r)
+	before, after := d.takes(r)
+	if f != nil {
+		if err := f.refusal(); err != nil {
+			d.wait(before)
+			return err
+		}
+		switch f.Effect {
+		case Stall:
+			before += f.Wait
+		case Late:
+			return d.late(r, f)
+		}
+	}
+	switch r.Op {
+	case block.Read:
+		return d.read(r, f, before, after)
+	case block.Flush:
+		mark := d.c.order
+		d.wait(before + after)
+		if f == nil || f.Effect != Lie {
+			d.c.flush(mark)
+		}
+		return nil
+	}
+	return d.write(r, f, before, after)
+}
+
+// takes is how long r takes until the change happens and after it.
+func (d *Disk) takes(r block.Request) (before, after time.Duration) {
+	if d.o.Inline {
+		return 0, 0
+	}
+	all := d.o.Least
+	if d.o.Spread > 0 {
+		all += time.Duration(d.latency.Int64N(int64(d.o.Spread)))
+	}
+	if r.Op == block.Flush {
+		all += d.o.FlushCost
+	}
+	if all <= 0 {
+		return 0, 0
+	}
+	before = time.Duration(d.latency.Int64N(int64(all)))
+	return before, all - before
+}
+
+func (d *Disk) wait(t time.Duration) {
+	if t > 0 || !d.o.Inline {
+		d.w.sleep(t, d.name)
+	}
+}
+
+func (d *Disk) read(r block.Request, f *rule, before, after time.Duration) error {
+	d.wait(before)
+	for off := r.Off / Sector * Sector; off < r.End(); off += Sector {
+		if d.c.bad[off] {
+			return block.ErrMedia
+		}
+	}
+	copy(r.Buf, d.c.now[r.Off:r.End()])
+	if f != nil && f.Effect == Stale {
+		for off := r.Off; off < r.End(); off += Sector {
+			if list := d.c.versions[off]; len(list) > 1 {
+				copy(r.Buf[off-r.Off:], list[len(list)-2].data)
+			}
+		}
+	}
+	if after > 0 {
+		d.wait(after)
+	}
+	return nil
+}
+
+func (d *Disk) write(r block.Request, f *rule, before, after time.Duration) error {
+	w := &writing{off: r.Off, data: r.Buf, n: r.Len}
+	if r.Op == block.Discard && d.o.NoZeroes {
+		d.wait(before + after)
+		return nil
+	}
+	var only func(int64) bool
+	if f != nil {
+		switch f.Effect {
+		case Lost:
+			d.wait(before + after)
+			return nil
+		case Shift:
+			w.off += f.By
+			if w.off+w.n > d.o.Size {
+				w.off -= w.off + w.n - d.o.Size
+			}
+		case Torn:
+			only = func(int64) bool { return d.chance.IntN(2) == 0 }
+		}
+	}
+	d.c.inflight = append(d.c.inflight, w)
+	d.wait(before)
+	d.c.apply(w, only)
+	if after > 0 {
+		d.wait(after)
+	}
+	d.c.complete(w)
+	if only != nil {
+		return block.ErrMedia
+	}
+	if r.Flags&block.FUA != 0 {
+		d.c.settle(w)
+	}
+	return nil
+}
+
+// late fails a write and lets it land all the same, later: from memory of its own, since the caller's is no longer ours then.
+func (d *Disk) late(r block.Request, f *rule) error {
+	d.wait(f.Wait)
+	w := &writing{off: r.Off, n: r.Len, data: append([]byte(nil), r.Buf...)}
+	d.c.inflight = append(d.c.inflight, w)
+	c := d.c
+	d.w.spawn(d.w.running().host, func() {
+		d.w.sleep(f.Wait/2, d.name+", late")
+		if c == d.c {
+			c.apply(w, nil)
+			c.complete(w)
+		}
+	})
+	return block.ErrPath
+}
+
+// refusal is the error of effects that are nothing else.
+func (f *rule) refusal() error {
+	switch f.Effect {
+	case Media:
+		return block.ErrMedia
+	case PathLost:
+		return block.ErrPath
+	case NoSpace:
+		return block.ErrNoSpace
+	case Refuse:
+		return block.ErrReadOnly
+	case Gone:
+		return block.ErrGone
+	}
+	return nil
+}
+
+// afflict is the rule that r meets, if any. Rules that change the disk are obeyed on the way.
+func (d *Disk) afflict(r block.Request) *rule {
+	var first *rule
+	for _, f := range d.rules {
+		if !f.due(d.w.now, r) {
+			continue
+		}
+		if f.seen++; f.seen <= f.After || f.Count > 0 && f.hit >= f.Count || f.OneIn > 1 && d.chance.Int64N(f.OneIn) != 0 {
+			continue
+		}
+		switch {
+		case f.Effect == Bad || f.Effect == Rot:
+			f.over = true
+			d.spoil(f)
+		case first == nil:
+			f.hit++
+			first = f
+		}
+	}
+	return first
+}
+
+// due says whether f is about a request like r at this time.
+func (f *rule) due(now time.Duration, r block.Request) bool {
+	switch {
+	case f.over, now < f.At, f.For > 0 && now >= f.At+f.For:
+		return false
+	case f.Effect == Bad || f.Effect == Rot:
+		return f.Ops == 0 || f.Ops.Has(r.Op)
+	case f.Ops != 0 && !f.Ops.Has(r.Op), f.may() != 0 && !f.may().Has(r.Op):
+		return false
+	case f.Len > 0 && (r.Op == block.Flush || r.Off >= f.Off+f.Len || r.End() <= f.Off):
+		return false
+	}
+	return true
+}
+
+// spoil does what f does to the disk itself.
+func (d *Disk) spoil(f *rule) {
+	for off := f.Off / Sector * Sector; off < min(f.Off+f.Len, d.o.Size); off += Sector {
+		if f.Effect == Bad {
+			d.c.bad[off] = true
+			continue
+		}
+		at, bit := d.chance.IntN(Sector), byte(1)<<d.chance.IntN(8)
+		d.c.now[off+int64(at)] ^= bit
+		for _, v := range d.c.versions[off] {
+			v.data[at] ^= bit
+		}
+	}
+}
