@@ -161,16 +161,18 @@ func (g *group) make(t testing.TB) (out string) {
 	text := &strings.Builder{}
 	text.WriteString(script(t, "theirs.sh"))
 	var writers []string
-	for _, a := range g.list {
+	var lines [2]strings.Builder // what each of the guest's processors does
+	for i, a := range g.list {
 		if !a.dirty {
-			text.WriteString(a.line())
+			lines[i%2].WriteString(a.line())
 			continue
 		}
 		md := fmt.Sprintf("md%d", len(writers))
-		fmt.Fprintf(text, "started %s %s %d '%s' %s\n", md, a.Name, a.before, strings.Join(a.slots, " "), strings.Join(a.more, " "))
-		writers = append(writers, fmt.Sprintf("overwrite %s %d %dk\n", md, a.skip, 4*(2*len(writers)+1)))
+		writers = append(writers, fmt.Sprintf("started %s %s %d '%s' %s\noverwrite %s %d %dk\n", md, a.Name, a.before, strings.Join(a.slots, " "),
+			strings.Join(a.more, " "), md, a.skip, 4*(2*len(writers)+1)))
 	}
-	text.WriteString("trap - EXIT\n")
+	fmt.Fprintf(text, "(\nMD=md126\ncomplain\n%scontent\n) &\n%swait $!\n", lines[1].String(), lines[0].String())
+	text.WriteString("content\n")
 	if writers != nil {
 		text.WriteString(strings.Join(writers, "") + "cut 1\n")
 	}

@@ -4,7 +4,12 @@ echo 1000000 >/proc/sys/dev/raid/speed_limit_max
 echo 1000000 >/proc/sys/dev/raid/speed_limit_min
 cp /host/pattern /tmp/pattern
 set -e
-trap 'echo "failed while at: $now"; cat /proc/mdstat; dmesg | tail -30' EXIT
+complain() { trap 'echo "failed while at: $now"; cat /proc/mdstat; dmesg | tail -30' EXIT; }
+content() { trap - EXIT; }
+complain
+
+# Each processor of the guest makes arrays of its own, as $MD.
+MD=md127
 
 # devices "0 missing 2": what mdadm wants to see.
 devices() {
@@ -52,7 +57,7 @@ keep() {
 plain() {
 	local name=$1 skip=$2 disks=$3
 	shift 2; shift
-	create md127 $name "$disks" "$@"
+	create $MD $name "$disks" "$@"
 	fill $skip
 	settle
 	stop
@@ -71,8 +76,8 @@ bitmapped() {
 taken() {
 	local name=$1 skip=$2 disks=$3
 	shift 3
-	create md127 $name "$disks missing" "$@"
-	echo raid0 >/sys/block/md127/md/level
+	create $MD $name "$disks missing" "$@"
+	echo raid0 >/sys/block/$MD/md/level
 	fill $skip
 	stop
 	keep $name "$disks"
@@ -82,7 +87,7 @@ taken() {
 stale() {
 	local name=$1 skip=$2 disks=$3 lost=$4 rest=""
 	shift 4
-	create md127 $name "$disks" "$@"
+	create $MD $name "$disks" "$@"
 	fill $((skip + 64))
 	settle
 	mdadm --manage --quiet $md --fail $(disk $lost)
@@ -94,9 +99,9 @@ stale() {
 
 # halfway NAME SKIP "DISKS" OPTIONS...: stopped in the middle of the resync or the recovery that its creation began.
 halfway() {
-	local name=$1 skip=$2 disks=$3 sys=/sys/block/md127/md
+	local name=$1 skip=$2 disks=$3 sys=/sys/block/$MD/md
 	shift 3
-	create md127 $name "$disks" "$@"
+	create $MD $name "$disks" "$@"
 	echo 256 >$sys/sync_speed_max
 	echo 1 >$sys/sync_speed_min
 	fill $skip
