@@ -15,7 +15,7 @@ import (
 // spec is one array of the matrix, in mdadm's words, which are graid's too.
 type spec struct {
 	Name     string
-	Level    string  // linear raid0 raid1 raid5 raid10
+	Level    string  // linear raid0 raid1 raid4 raid5 raid6 raid10
 	Layout   string  // "" where the level has none
 	Chunk    int64   // KiB; 0 where the level has none
 	Metadata string  // 0.90 1.0 1.1 1.2
@@ -26,6 +26,8 @@ var (
 	chunks       = []int64{4, 64, 512}
 	metadatas    = []string{"0.90", "1.0", "1.1", "1.2"}
 	raid5Layouts = []string{"left-asymmetric", "right-asymmetric", "left-symmetric", "right-symmetric", "parity-first", "parity-last"}
+	raid6Layouts = append(slices.Clone(raid5Layouts), "ddf-zero-restart", "ddf-N-restart", "ddf-N-continue",
+		"left-asymmetric-6", "right-asymmetric-6", "left-symmetric-6", "right-symmetric-6", "parity-first-6")
 	raid10Layout = []string{"n2", "n3", "f2", "o2"}
 )
 
@@ -39,7 +41,8 @@ func newSpec(level, layout string, n int, chunk int64, metadata string) spec {
 	for i := range s.Sizes {
 		s.Sizes[i] = memberSize(chunk)
 	}
-	s.Name = strings.Trim(strings.NewReplacer("asymmetric", "a", "symmetric", "s", "parity-", "p", "left-", "l", "right-", "r").Replace(
+	s.Name = strings.Trim(strings.NewReplacer("ddf-zero-restart", "dzr", "ddf-N-restart", "dnr", "ddf-N-continue", "dnc",
+		"asymmetric", "a", "symmetric", "s", "parity-", "p", "left-", "l", "right-", "r").Replace(
 		fmt.Sprintf("%s-%s-%dk-v%s-%dd", level, layout, chunk, strings.ReplaceAll(metadata, ".", ""), n)), "-")
 	s.Name = strings.ReplaceAll(s.Name, "--", "-")
 	return s
@@ -58,6 +61,9 @@ func (s spec) unequal() spec {
 
 // redundant says whether the array lives without any single one of its members.
 func (s spec) redundant() bool { return s.Level != "linear" && s.Level != "raid0" }
+
+// parity says whether it lives on sums: dirty and without a member it is refused, as what was in flight has none that can be believed.
+func (s spec) parity() bool { return s.Level == "raid4" || s.Level == "raid5" || s.Level == "raid6" }
 
 // args are the options of create that mdadm and graid share.
 func (s spec) args() []string {
@@ -101,6 +107,13 @@ func selection(metas []string) []spec {
 		list = append(list, newSpec("raid5", raid5Layouts[i/3], 3+(i+i/3)%3, chunks[i%3], meta(i)))
 	}
 	list = append(list, newSpec("raid5", "left-symmetric", 2, 64, meta(3)))
+	for i := range 4 {
+		list = append(list, newSpec("raid4", "", 3+(i+i/3)%3, chunks[i%3], meta(i)))
+	}
+	for i, layout := range raid6Layouts {
+		list = append(list, newSpec("raid6", layout, 4+(i+i/3)%3, chunks[(i+i/6)%3], meta(i)))
+	}
+	list = append(list, newSpec("raid6", "left-asymmetric", 5, 64, meta(2)), newSpec("raid6", "left-symmetric", 6, 4, meta(3)))
 	for i := range 3 * len(raid10Layout) {
 		list = append(list, newSpec("raid10", raid10Layout[i/3], 3+i%3, chunks[(i+i/3)%3], meta(i)))
 	}
@@ -119,6 +132,12 @@ func product(metas []string) []spec {
 				}
 				for _, layout := range raid5Layouts {
 					list = append(list, newSpec("raid5", layout, n, chunk, meta))
+				}
+				if n > 2 {
+					list = append(list, newSpec("raid4", "", n, chunk, meta))
+				}
+				for _, layout := range raid6Layouts {
+					list = append(list, newSpec("raid6", layout, n+2, chunk, meta))
 				}
 				for _, layout := range raid10Layout {
 					if n >= int(layout[1]-'0') {
@@ -143,8 +162,10 @@ func TestMatrixCovers(t *testing.T) {
 			seen[fmt.Sprint(s.Level, s.Chunk, "K")] = true
 			seen[fmt.Sprint(s.Level, " ", s.Metadata)] = true
 			seen[fmt.Sprint(s.Level, s.Layout, len(s.Sizes))] = true
+			seen[fmt.Sprint(s.Level, " ", s.Layout)] = true
+			seen[fmt.Sprint(s.Level, " ", len(s.Sizes))] = true
 		}
-		for _, level := range []string{"linear", "raid0", "raid1", "raid5", "raid10"} {
+		for _, level := range []string{"linear", "raid0", "raid1", "raid4", "raid5", "raid6", "raid10"} {
 			for _, chunk := range chunks {
 				require.True(t, level == "raid1" || seen[fmt.Sprint(level, chunk, "K")], "%s never with chunk %dK", level, chunk)
 			}
@@ -152,7 +173,11 @@ func TestMatrixCovers(t *testing.T) {
 				require.True(t, seen[fmt.Sprint(level, " ", meta)], "%s never with metadata %s", level, meta)
 			}
 		}
+		for _, layout := range raid6Layouts {
+			require.True(t, seen["raid6 "+layout], "raid6 never %s", layout)
+		}
 		for n := 3; n <= 5; n++ {
+			require.True(t, seen[fmt.Sprint("raid4", n)] && seen[fmt.Sprint("raid6 ", n+1)], "raid4 never on %d, or raid6 never on %d", n, n+1)
 			for _, layout := range raid5Layouts {
 				require.True(t, seen[fmt.Sprint("raid5", layout, n)], "raid5 %s never on %d", layout, n)
 			}

@@ -29,6 +29,7 @@ type ours struct {
 type ending struct {
 	junk   byte // the members are full of it when the array is created, so that it must resync; 0 = they are all holes
 	fail   int  // this member is failed between the writes; -1 = none
+	two    bool // … and the one two roles on
 	killed bool // the server is killed while it is written to; otherwise it is stopped
 	signal bool // stopped by SIGINT rather than by the stop verb
 	revive bool // killed, then served again until it is in sync, and stopped
@@ -36,7 +37,7 @@ type ending struct {
 
 func (e ending) String() string {
 	var words []string
-	for word, is := range map[string]bool{"junk": e.junk != 0, "failed": e.fail >= 0, "killed": e.killed, "revived": e.revive, "int": e.signal} {
+	for word, is := range map[string]bool{"junk": e.junk != 0, "failed": e.fail >= 0, "two": e.two, "killed": e.killed, "revived": e.revive, "int": e.signal} {
 		if is {
 			words = append(words, word)
 		}
@@ -61,8 +62,11 @@ func endings(s spec, i int) ending {
 		none,
 		{fail: -1, junk: 0x5A, killed: true},
 	}
-	if s.Level != "raid5" {
+	if !s.parity() {
 		list = append([]ending{{fail: lost, killed: true}}, append(list, ending{fail: lost, killed: true, revive: true})...)
+	}
+	if s.Level == "raid6" {
+		list = append(list[:2:2], append([]ending{{fail: lost, two: true}}, list[2:]...)...)
 	}
 	return list[i%len(list)]
 }
@@ -136,6 +140,10 @@ func (a *ours) live(t *testing.T, gr *graid) {
 	require.NoError(t, a.scribble(s.socket, a.Name, 1, each, func(int) {}))
 	if a.end.fail >= 0 {
 		gr.run(t, usable, "fail", a.Name, a.members[a.end.fail])
+		if a.end.two {
+			require.NoError(t, a.scribble(s.socket, a.Name, 4, each, func(int) {}))
+			gr.run(t, usable, "fail", a.Name, a.members[(a.end.fail+2)%len(a.members)])
+		}
 		require.NoError(t, a.scribble(s.socket, a.Name, 2, each, func(int) {}))
 	}
 	switch {
@@ -178,6 +186,9 @@ func (a *ours) judge(t *testing.T, gr *graid, out, log, mark string) {
 		degraded := 0
 		if a.end.fail >= 0 {
 			degraded = 1
+		}
+		if a.end.two {
+			degraded = 2
 		}
 		require.Equal(t, fmt.Sprintf("%d\n", degraded), slurp(t, out+".degraded"), log)
 	}

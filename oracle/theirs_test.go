@@ -67,6 +67,9 @@ func (a *theirs) without(i int) *theirs {
 	a.slots[i] = "missing"
 	a.own = slices.Delete(a.own, i, i+1)
 	a.needs = slices.Clone(a.own)
+	if a.Level == "raid6" && len(a.own) == len(a.Sizes)-1 {
+		a.needs = nil
+	}
 	if a.Level == "raid10" { // the neighbour of the missing one has the only copy
 		a.needs = []int{a.own[0]}
 	}
@@ -93,6 +96,7 @@ func (g *group) states(t testing.TB) {
 	const clean = "--assume-clean"
 	raid5 := func(n int, layout, meta string) spec { return newSpec("raid5", layout, n, 64, meta) }
 	raid1 := func(n int, meta string) spec { return newSpec("raid1", "", n, 0, meta) }
+	raid6 := func(layout, meta string) spec { return newSpec("raid6", layout, 5, 64, meta) }
 	raid10 := func(layout, meta string) spec { return newSpec("raid10", layout, 4, 64, meta) }
 
 	g.add(t, named(raid1(2, "1.2"), "bitmap"), "bitmapped", clean, "--bitmap=internal")
@@ -108,6 +112,11 @@ func (g *group) states(t testing.TB) {
 	g.add(t, named(raid5(4, "left-symmetric", "1.2"), "missing0"), "plain", clean).without(0)
 	g.add(t, named(raid5(3, "right-asymmetric", "0.90"), "missing2"), "plain", clean).without(2)
 	g.add(t, named(raid10("n2", "1.1"), "missing1"), "plain", clean).without(1)
+	g.add(t, named(newSpec("raid4", "", 4, 64, "1.2"), "missing0"), "plain", clean).without(0)
+	g.add(t, named(raid6("left-symmetric", "1.2"), "missing1"), "plain", clean).without(1)
+	g.add(t, named(raid6("left-asymmetric", "1.1"), "missing03"), "plain", clean).without(3).without(0)
+	g.add(t, named(raid6("ddf-N-continue", "1.0"), "missing24"), "plain", clean).without(4).without(2)
+	g.add(t, named(raid6("right-symmetric-6", "1.2"), "synced"), "plain")
 
 	stale := func(s spec, lost int, needs ...int) {
 		a := g.add(t, named(s, "stale"), "stale", clean)
@@ -136,6 +145,7 @@ func (g *group) crash(t testing.TB) {
 		newSpec("raid1", "", 2, 0, "1.2"),
 		newSpec("raid5", "left-symmetric", 3, 64, "1.2"),
 		newSpec("raid5", "right-asymmetric", 4, 4, "0.90"),
+		newSpec("raid6", "right-asymmetric", 5, 4, "1.1"),
 		newSpec("raid10", "o2", 3, 64, "1.0"),
 	} {
 		a := g.add(t, named(s, "cut"), "started", "--assume-clean")
@@ -284,6 +294,22 @@ func (g *group) judgeClean(t *testing.T, gr *graid, a *theirs, all []string, ker
 			t.Errorf("dump without %s: %v", filepath.Base(lost), err)
 		}
 	}
+	if a.Level == "raid6" && len(all) == len(a.Sizes) {
+		g.judgePairs(t, gr, a, all, kernel)
+	}
+}
+
+// judgePairs lets graid read a raid6 without each two of its members; without a third it must refuse.
+func (g *group) judgePairs(t *testing.T, gr *graid, a *theirs, all []string, kernel string) {
+	for i := range all {
+		for j := range i {
+			rest := slices.Delete(slices.Delete(slices.Clone(all), i, i+1), j, j+1)
+			if err := gr.dumpEquals(kernel, rest...); err != nil {
+				t.Errorf("dump without %s and %s: %v", filepath.Base(all[i]), filepath.Base(all[j]), err)
+			}
+		}
+	}
+	require.Error(t, gr.dumpEquals(kernel, all[:len(all)-3]...), "dump without three members")
 }
 
 // judgeDirty reads an array that lost power: each sector is what it was or what was being written.
@@ -293,7 +319,7 @@ func (g *group) judgeDirty(t *testing.T, gr *graid, a *theirs) {
 	for i := range a.own {
 		rest := g.paths(slices.Delete(slices.Clone(a.own), i, i+1))
 		err := gr.dump(a.eitherOr, rest...)
-		if a.Level == "raid5" { // what was in flight has no parity to be computed from: as mdadm does, it refuses rather than makes up
+		if a.parity() { // what was in flight has no parity to be computed from: as mdadm does, it refuses rather than makes up
 			require.ErrorContains(t, err, "exit status 1", "dump without member %d", i)
 			continue
 		}
