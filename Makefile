@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/graid
 STATIC  := CGO_ENABLED=0
 
-.PHONY: run build test quick lint unit race oracle interop cross bench tools help
+.PHONY: run build test quick lint unit race oracle interop cross bench bench-parity tools help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,3 +38,7 @@ cross: ## builds for every supported system
 bench: build ## figures: the engine's allocations, and the load against peers
 	@$(GO) test -run '^$$' -bench . -benchmem ./raid ./nbd
 	@bench/peers.sh $(BIN)
+
+bench-parity: ## parity against ISA-L (libisal-dev), klauspost/reedsolomon, xorsimd and crypto/subtle: all levels, a few minutes
+	@cd bench/parity && CGO_ENABLED=1 $(GO) build -o ../../bin/bench-parity . && cd ../.. && \
+		for level in "" avx2; do GRAID_PARITY=$$level bin/bench-parity || exit 1; done
