@@ -203,8 +203,15 @@ func TestExamineOfDamage(t *testing.T) {
 
 	dev := newDisk(24<<20, 512)
 	require.NoError(t, d.Write(ctx, 0, dev))
-	dev.bad[1] = true
-	_, err := md.Examine(ctx, "x", dev)
+	places := md.Places(24 << 20 / 512)
+	for _, p := range places {
+		dev.bad[int64(p.Sector)*512/4096] = p.Version != md.V12
+	}
+	seen, err := md.Examine(ctx, "x", dev)
+	require.NoError(t, err, "unreadable where the superblocks of other versions would be, which is data")
+	require.Equal(t, d.Supers[0].DeviceUUID, seen.SB.DeviceUUID)
+	dev.bad = map[int64]bool{1: true}
+	_, err = md.Examine(ctx, "x", dev)
 	require.ErrorIs(t, err, block.ErrMedia)
 
 	// A log that cannot be read right makes the member unusable: there are blocks in it that must not be believed.

@@ -31,10 +31,11 @@ const (
 )
 
 // Examine reads what md keeps on dev, and writes nothing. The error is one of reading only: what is wrong with what was read is in
-// Examined. Of several valid superblocks it takes the one of the latest creation, as mdadm does.
+// Examined. Of several valid superblocks it takes the one of the latest creation, as mdadm does. A place that cannot be read matters only
+// if no other has one: with the other versions it is data.
 func Examine(ctx context.Context, path string, dev block.Device) (*Examined, error) {
 	e := &Examined{Path: path, Size: dev.Info().Size}
-	var damaged error
+	var damaged, unreadable error
 	for _, p := range Places(uint64(e.Size) / Sector) {
 		s, err := readAt(ctx, dev, p)
 		var format *FormatError
@@ -46,9 +47,14 @@ func Examine(ctx context.Context, path string, dev block.Device) (*Examined, err
 				damaged = err
 			}
 		case errors.Is(err, ErrNoSuperblock):
-		default:
+		case block.Classify(err) != block.Media:
 			return nil, err
+		case unreadable == nil:
+			unreadable = err
 		}
+	}
+	if e.SB == nil && unreadable != nil {
+		return nil, unreadable
 	}
 	if e.SB == nil {
 		e.Err = ErrNoSuperblock
