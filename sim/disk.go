@@ -81,6 +81,13 @@ func (d *Disk) Abandon() {
 		}
 		d.c.inflight = d.c.inflight[1:]
 	}
+	for _, list := range d.c.versions { // applied, and nobody is left to be told
+		for _, v := range list {
+			if v.by != nil && v.by.done == 0 {
+				v.by.done, v.by.data = d.c.order, nil
+			}
+		}
+	}
 }
 
 // Image is what reads would return, were every sector readable. It is the disk's own memory: to be looked at, not kept.

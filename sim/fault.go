@@ -132,3 +132,10 @@ func size(n int64) string {
 	}
 	return fmt.Sprint(n)
 }
+
+// Sets of operations that faults are mostly about.
+var (
+	Reads   = ops(block.Read)
+	Writes  = ops(block.Write, block.WriteZeroes, block.Discard)
+	Flushes = ops(block.Flush)
+)

@@ -93,3 +93,6 @@ func (w *World) Transcript() string {
 	}
 	return b.String()
 }
+
+// Note takes a request of who's that is over, or begins, into the trace.
+func (w *World) Note(who string, r block.Request, err error) { w.note(who, sum64(who), r, err) }

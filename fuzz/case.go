@@ -1,0 +1,284 @@
+package fuzz
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"graid/raid/md"
+	"graid/sim"
+)
+
+// Case is a world as the seed has it: everything that is decided before it runs.
+type Case struct {
+	Seed    uint64
+	Beyond  bool // faults may exceed what redundancy survives
+	Level   int
+	Layout  int // md's number
+	Members int
+	Chunk   int64
+	Sizes   []int64 // of the members' data, about; bytes
+	Version md.Version
+	Bitmap  bool
+	Assumed bool // the array is created as clean
+	Mostly  int  // the role that is write-mostly, -1 none
+	Quiet   time.Duration
+	Disk    sim.DiskOptions
+	Inlines int // so many of the members are Inline
+	Victims []int
+	Clients int
+	Ops     int   // of each client in each life
+	Run     int64 // sectors in a row that belong to one client
+	Mix     mix
+	Lives   []Life
+}
+
+// mix is how often a client does what, in parts of the sum.
+type mix struct{ read, write, fua, zeroes, discard, flush, pause int }
+
+// End is how a life ends.
+type End uint8
+
+// The ends.
+const (
+	Stop  End = iota // closed
+	Kill             // the process ends
+	Power            // and the members lose power
+)
+
+func (e End) String() string { return [...]string{"stop", "kill", "power cut"}[e] }
+
+// Life is the time from one assembly to the next.
+type Life struct {
+	Faults  []sim.Fault // their times count from the beginning of the life
+	Absent  []int       // members that are not there
+	Shuffle bool        // members are offered in another order and under other names
+	Settle  bool        // wait for background work before clients begin
+	Finish  bool        // and before closing
+	Fail    int         // this member is failed by hand on the way; -1: none
+	End     End
+	Steps   int64    // after so many steps, unless it is Stop
+	Keep    sim.Keep // what the power cut leaves
+}
+
+// NewCase draws the world of seed.
+func NewCase(seed uint64) Case {
+	rng := rand.New(rand.NewPCG(seed, 0x7765726c64)) // a stream of its own: what is drawn here moves nothing in the world
+	c := Case{Seed: seed, Beyond: rng.IntN(4) == 0, Version: md.V12, Mostly: -1}
+	c.geometry(rng)
+	c.Bitmap = c.Level > 0 && rng.IntN(4) == 0
+	c.Assumed = rng.IntN(3) > 0
+	c.Quiet = []time.Duration{100 * time.Microsecond, 5 * time.Millisecond, 200 * time.Millisecond, time.Hour}[rng.IntN(4)]
+	c.Disk = sim.DiskOptions{Least: time.Duration(1+rng.IntN(50)) * time.Microsecond, NoZeroes: rng.IntN(4) == 0}
+	c.Disk.Spread = c.Disk.Least * time.Duration([]int{1, 10, 200}[rng.IntN(3)])
+	c.Disk.FlushCost = c.Disk.Least * time.Duration(rng.IntN(20))
+	if rng.IntN(4) == 0 {
+		c.Inlines = 1 + rng.IntN(c.Members)
+	}
+	c.traffic(rng)
+	c.Victims = c.victims(rng)
+	for range 2 + rng.IntN(4) {
+		c.Lives = append(c.Lives, c.life(rng))
+	}
+	return c
+}
+
+func (c *Case) geometry(rng *rand.Rand) {
+	c.Level = []int{1, 1, 5, 5, 5, 10, 10, 4, 0, -1}[rng.IntN(10)]
+	c.Chunk = 4096 << rng.IntN(4)
+	stripes := int64(2 + rng.IntN(14))
+	c.Layout = -1
+	switch c.Level {
+	case -1, 0:
+		c.Members = 1 + rng.IntN(4)
+		if c.Level == 0 {
+			c.Layout = 1 + rng.IntN(2)
+		}
+	case 1:
+		c.Members, c.Chunk = 2+rng.IntN(3), 0
+		if rng.IntN(3) == 0 {
+			c.Mostly = rng.IntN(c.Members)
+		}
+	case 4:
+		c.Members = 3 + rng.IntN(3)
+	case 5:
+		c.Members = 3 + rng.IntN(3)
+		c.Layout = []int{2, 2, 2, 0, 1, 3, 4, 5}[rng.IntN(8)]
+	case 10:
+		c.Members = 2 + rng.IntN(4)
+		c.Layout = []int{0x102, 0x102, 0x201, 0x10201, 0x103}[rng.IntN(5)]
+		if c.Layout == 0x103 {
+			c.Members = max(c.Members, 3)
+		}
+		if c.Layout == 0x10201 || c.Layout == 0x201 {
+			c.Members = max(c.Members, 3)
+		}
+	}
+	c.Version = []md.Version{md.V12, md.V12, md.V10, md.V11}[rng.IntN(4)]
+	for range c.Members {
+		n := stripes * max(c.Chunk, 16<<10)
+		if c.Level <= 0 && rng.IntN(2) == 0 {
+			n += c.Chunk * rng.Int64N(8)
+		}
+		c.Sizes = append(c.Sizes, max(n, 64<<10))
+	}
+}
+
+func (c *Case) traffic(rng *rand.Rand) {
+	c.Clients = 1 + rng.IntN(8)
+	c.Ops = 10 << rng.IntN(5)
+	c.Run = []int64{1, 3, 8, 16, 64, 200}[rng.IntN(6)]
+	on := func(n int) int { // swarm: every kind is left out of some worlds
+		if rng.IntN(3) == 0 {
+			return 0
+		}
+		return n
+	}
+	c.Mix = mix{read: on(8), write: 8, fua: on(3), zeroes: on(2), discard: on(1), flush: on(2), pause: on(2)}
+}
+
+// victims is a set of members that the array does without.
+func (c *Case) victims(rng *rand.Rand) (list []int) {
+	n := 0
+	switch {
+	case c.Level == 1:
+		n = 1 + rng.IntN(c.Members-1)
+	case c.Level >= 4:
+		n = 1
+	}
+	if c.Level == 10 && c.Layout == 0x103 {
+		n = 2
+	}
+	if c.Beyond {
+		n = c.Members
+	}
+	return rng.Perm(c.Members)[:n]
+}
+
+func (c *Case) life(rng *rand.Rand) Life {
+	l := Life{Shuffle: rng.IntN(4) == 0, Settle: rng.IntN(4) == 0, Finish: rng.IntN(2) == 0, Fail: -1}
+	if len(c.Lives) > 0 && len(c.Victims) > 0 && rng.IntN(5) == 0 {
+		l.Absent = append(l.Absent, c.Victims[rng.IntN(len(c.Victims))])
+	}
+	if len(c.Victims) > 0 && rng.IntN(6) == 0 && c.Level > 0 {
+		l.Fail = c.Victims[rng.IntN(len(c.Victims))]
+	}
+	switch rng.IntN(4) {
+	case 0:
+		l.End = Stop
+	case 1:
+		l.End = Kill
+	default:
+		l.End = Power
+	}
+	l.Keep = sim.Keep(rng.IntN(4))
+	l.Steps = 1 + rng.Int64N(int64(32)<<rng.IntN(11))
+	if len(c.Victims) > 0 && rng.IntN(2) == 0 {
+		for range 1 + rng.IntN(3) {
+			l.Faults = append(l.Faults, c.fault(rng))
+		}
+	}
+	return l
+}
+
+// fault is a fault of a victim.
+func (c *Case) fault(rng *rand.Rand) sim.Fault {
+	victim := c.Victims[rng.IntN(len(c.Victims))]
+	f := sim.Fault{Member: name(victim), After: rng.Int64N(int64(1) << rng.IntN(10))}
+	data := c.dataAt()
+	span := func(max int64) {
+		f.Len = 512 * (1 + rng.Int64N(max))
+		f.Off = data + 512*rng.Int64N((c.Sizes[victim]-f.Len)/512+1)
+	}
+	op := func() { f.Ops = [...]sim.Ops{0, sim.Reads, sim.Writes, sim.Writes}[rng.IntN(4)] }
+	switch rng.IntN(10) {
+	case 0:
+		f.Effect = sim.Gone
+	case 1, 2:
+		f.Effect, f.Ops = sim.Refuse, sim.Writes
+	case 3:
+		f.Effect = sim.Media
+		op()
+		if rng.IntN(2) == 0 {
+			span(64)
+		}
+		if rng.IntN(2) == 0 {
+			f.Count = 1 + rng.Int64N(3)
+		}
+	case 4:
+		f.Effect, f.Count = sim.PathLost, 1+rng.Int64N(2)
+		op()
+	case 5:
+		f.Effect, f.Ops = sim.NoSpace, sim.Writes
+	case 6:
+		f.Effect, f.Count = sim.Torn, 1
+	case 7:
+		f.Effect, f.Wait, f.OneIn = sim.Stall, time.Duration(1+rng.IntN(1000))*time.Millisecond, 1+rng.Int64N(20)
+	case 8:
+		f.Effect, f.Wait, f.Count = sim.Late, time.Duration(1+rng.IntN(100))*time.Millisecond, 1
+	case 9:
+		f.Effect = sim.Bad
+		span(24)
+	}
+	if rng.IntN(8) == 0 && f.Effect != sim.Bad {
+		f.Ops = sim.Flushes
+		if f.Effect == sim.Torn || f.Effect == sim.Late || f.Effect == sim.Refuse {
+			f.Effect = sim.Media
+		}
+		f.Off, f.Len, f.After = 0, 0, f.After/16
+	}
+	return f
+}
+
+// dataAt is where members' data begins, bytes.
+func (c *Case) dataAt() int64 {
+	if c.Version == md.V10 {
+		return 0
+	}
+	return 64 << 10
+}
+
+func name(member int) string { return fmt.Sprintf("m%d", member) }
+
+// Spec is what the array is created with.
+func (c *Case) Spec() md.Spec {
+	s := md.Spec{
+		Level: c.Level, Layout: c.Layout, Chunk: c.Chunk, RaidDevices: c.Members, Version: c.Version, DataOffset: c.dataAt(), Bitmap: c.Bitmap,
+		AssumeClean: c.Assumed, Name: "w", Created: time.Unix(1_700_000_000, 0), Rand: &source{rand.New(rand.NewPCG(c.Seed, 0x75756964))},
+	}
+	if s.Bitmap {
+		s.BitmapChunk = 4096
+	}
+	return s
+}
+
+// source is random bytes from the seed.
+type source struct{ *rand.Rand }
+
+func (s *source) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(s.Uint32())
+	}
+	return len(b), nil
+}
+
+// String is the case in a few lines.
+func (c Case) String() string {
+	var b strings.Builder
+	mode := "survivable"
+	if c.Beyond {
+		mode = "beyond"
+	}
+	fmt.Fprintf(&b, "seed %d, %s: level %d layout %#x, %d members of %v, chunk %d, version %v, bitmap %v, clean %v, quiet %v, %d inline, latency %v+%v, "+
+		"victims %v, %d clients of %d requests, runs of %d sectors, mix %+v\n", c.Seed, mode, c.Level, max(c.Layout, 0), c.Members, c.Sizes, c.Chunk,
+		c.Version, c.Bitmap, c.Assumed, c.Quiet, c.Inlines, c.Disk.Least, c.Disk.Spread, c.Victims, c.Clients, c.Ops, c.Run, c.Mix)
+	for i, l := range c.Lives {
+		fmt.Fprintf(&b, "life %d: %v after %d steps, keep %d, absent %v, fail %d, settle %v, finish %v, shuffle %v\n", i, l.End, l.Steps, l.Keep, l.Absent, l.Fail,
+			l.Settle, l.Finish, l.Shuffle)
+		for _, f := range l.Faults {
+			fmt.Fprintf(&b, "    %v\n", f)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,6 @@
+// Package fuzz makes worlds from seeds: arrays that live through I/O, faults, power cuts and starts, and judges that know what must be
+// left of them. FAULTS.md is the fault model. No judge shares code with the engine.
+//
+//	go test ./fuzz -run TestWorld -seed=7       one world, with its transcript if it fails
+//	go test ./fuzz -run TestWorlds -seeds=0-999 many
+package fuzz

@@ -1,0 +1,230 @@
+package fuzz
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"graid/raid"
+)
+
+// outlook is what the members' images say about an array: read with no help from the engine.
+type outlook struct {
+	fresh  *super
+	supers []*super // by member; nil: not offered
+	here   []bool   // by role: in sync
+	dirty  bool
+	enough bool
+	refuse bool // dirty and degraded, with data that only parity knows
+}
+
+// look reads the images of the members offered.
+func (r *run) look(offered []int) outlook {
+	o := outlook{supers: make([]*super, r.Members), here: make([]bool, r.Members)}
+	for _, m := range offered {
+		s := r.super(m)
+		if o.supers[m] = s; s == nil || s.role(s.number) < 0 {
+			continue
+		}
+		if o.fresh == nil || s.events > o.fresh.events || s.events == o.fresh.events && s.resync < o.fresh.resync {
+			o.fresh = s
+		}
+	}
+	if o.fresh == nil {
+		return o
+	}
+	missing, data := 0, false
+	for m, s := range o.supers {
+		o.here[m] = s != nil && s.role(s.number) == m && s.events+1 >= o.fresh.events && o.fresh.role(s.number) == m
+		if !o.here[m] {
+			missing++
+			data = data || r.Level != 4 || m != r.Members-1
+		}
+	}
+	o.dirty = r.Level > 0 && o.fresh.resync != clean
+	o.enough = r.lay.enough(o.here)
+	if r.Level <= 0 {
+		o.enough = missing == 0
+	}
+	o.refuse = r.lay.parity != nil && o.dirty && missing > 0 && data
+	return o
+}
+
+// assemble starts the array, or judges why it does not start: then it returns nil, or what force started.
+func (r *run) assemble() *raid.Array {
+	var offered []int
+	for _, m := range r.shuffled() {
+		if !slices.Contains(r.life.Absent, m) {
+			offered = append(offered, m)
+		}
+	}
+	o := r.look(offered)
+	open := func(force bool) (*raid.Array, error) {
+		var members []raid.Member
+		r.paths = make([]string, r.Members)
+		for i, m := range offered {
+			r.paths[m] = name(m)
+			if r.life.Shuffle {
+				r.paths[m] = "d" + name(i)
+			}
+			members = append(members, raid.Member{Path: r.paths[m], Dev: r.disks[m].Open()})
+		}
+		for m, here := range o.here {
+			r.lost[m] = !here
+		}
+		r.unsynced = o.dirty
+		return raid.Assemble(ctx, members, raid.Options{Sched: r.host, Run: true, Force: force, Quiet: r.Quiet, OnEvent: r.hear})
+	}
+	a, err := open(false)
+	switch {
+	case err == nil && o.refuse:
+		r.fail("dirty, and members missing (here: %v): started without force", o.here)
+	case err == nil && !o.enough:
+		r.fail("too few members (here: %v): started", o.here)
+	case err == nil:
+		return a
+	case o.refuse && strings.Contains(err.Error(), "--force") && o.enough:
+		r.seen["refused, forced"]++
+		if a, err = open(true); err == nil {
+			return a
+		}
+		r.fail("forced: %w", err)
+	case !o.enough && r.Beyond:
+		r.broken = true // honest
+		r.seen["refused"]++
+	default:
+		r.fail("not started, with %v here, dirty %v: %w", o.here, o.dirty, err)
+	}
+	return nil
+}
+
+// images judges what a closed array left on its members.
+func (r *run) images(state raid.Status) {
+	var offered []int
+	for m := range r.Members {
+		if !slices.Contains(r.life.Absent, m) {
+			offered = append(offered, m)
+		}
+	}
+	o := r.look(offered)
+	if r.Level > 0 {
+		for m, here := range o.here {
+			if here == r.lost[m] && !r.Beyond {
+				r.fail("closed: %s was lost: %v, and the superblocks say that it is in sync: %v", name(m), r.lost[m], here)
+				return
+			}
+		}
+	}
+	for m, here := range o.here {
+		if n := r.disks[m].Unflushed(); here && n > 0 && !r.lost[m] {
+			r.fail("closed, and %d sectors of %s are not durable", n, name(m))
+			return
+		}
+	}
+	agrees := r.lay.size() // array offsets below that have redundancy
+	if r.lay.parity != nil {
+		agrees = r.lay.rows
+	}
+	if o.dirty {
+		agrees = min(agrees, int64(min(o.fresh.resync, 1<<40))*sector)
+		r.seen["closed unclean"]++
+	}
+	if o.dirty && !r.unsynced && !r.Beyond {
+		r.fail("closed after its resync was done (%v), and says dirty from sector %d on", state.State, o.fresh.resync)
+		return
+	}
+	if r.lay.parity != nil {
+		r.parities(o, agrees)
+	} else if r.Level > 0 {
+		r.copies(o, agrees)
+	}
+	r.content(o, agrees)
+}
+
+// at is a sector of a member's data area.
+func (r *run) at(o outlook, role int, row int64) []byte {
+	from := o.supers[role].dataAt + row
+	return r.disks[role].Image()[from : from+sector]
+}
+
+// parities judges every row that is said to agree, when all members are there.
+func (r *run) parities(o outlook, agrees int64) {
+	if slices.Contains(o.here, false) {
+		return
+	}
+	for row := int64(0); row < agrees; row += sector {
+		var sum [sector]byte
+		for role := range r.Members {
+			for i, b := range r.at(o, role, row) {
+				sum[i] ^= b
+			}
+		}
+		switch {
+		case sum == [sector]byte{}:
+			delete(r.tainted, row)
+		case r.tainted[row] && r.spoilt: // resync met a sector of it that could not be read
+			r.seen["parity left behind"]++
+		default:
+			r.fail("closed, and the parity of row %d is not the sum (rows agree below %d, it says)", row, agrees)
+			return
+		}
+	}
+}
+
+// copies judges every sector that is said to agree.
+func (r *run) copies(o outlook, agrees int64) {
+	for off := int64(0); off < agrees; off += sector {
+		var first []byte
+		for _, p := range r.lay.places(off) {
+			if !o.here[p.role] {
+				continue
+			}
+			b := r.at(o, p.role, p.row)
+			if first == nil {
+				first = b
+			}
+			if !bytes.Equal(first, b) {
+				r.fail("closed, and the copies of sector %d differ: %s has %s, another %s (they agree below %d, it says)", off/sector, name(p.role),
+					describe(b, off/sector), describe(first, off/sector), agrees)
+				return
+			}
+		}
+	}
+}
+
+// content judges every sector, read from the images, and takes it for durable.
+func (r *run) content(o outlook, agrees int64) {
+	for lba := range int64(len(r.j.sectors)) {
+		var b []byte
+		p := r.lay.places(lba * sector)
+		for _, p := range p {
+			if b == nil && o.here[p.role] {
+				b = r.at(o, p.role, p.row)
+			}
+		}
+		switch {
+		case b == nil && r.lay.parity != nil:
+			b = make([]byte, sector)
+			for role := range r.Members {
+				if role == p[0].role {
+					continue
+				}
+				if !o.here[role] {
+					return // beyond
+				}
+				for i, x := range r.at(o, role, p[0].row) {
+					b[i] ^= x
+				}
+			}
+		case b == nil:
+			return // beyond
+		case r.lay.parity == nil && r.Level > 0 && lba*sector >= agrees:
+			continue // copies may differ
+		}
+		if err := r.j.readOne(lba, b); err != nil {
+			r.fail("closed, and on the members %w", err)
+			return
+		}
+		r.j.collapse(lba)
+	}
+}

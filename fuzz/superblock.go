@@ -1,0 +1,41 @@
+package fuzz
+
+import "encoding/binary"
+
+// super is what the image checker reads of a 1.x superblock: the fields it needs, where md has them.
+type super struct {
+	events         uint64
+	resync         uint64 // sectors; all ones: clean
+	number         int    // of this member
+	roles          []uint16
+	dataAt, dataOf int64 // bytes: where its data area begins, and its length
+	used           int64 // bytes of each member
+}
+
+const clean = 1<<64 - 1
+
+// readSuper reads the superblock of version 1.minor from the image of a member, nil if there is none.
+func readSuper(image []byte, minor int) *super {
+	at := [...]int{(len(image)/sector - 16) / 8 * 8 * sector, 0, 4096}[minor]
+	b := image[at:]
+	u16, u32, u64 := binary.LittleEndian.Uint16, binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
+	if u32(b) != 0xa92b4efc || u32(b[4:]) != 1 {
+		return nil
+	}
+	s := &super{
+		used: int64(u64(b[80:])) * sector, dataAt: int64(u64(b[128:])) * sector, dataOf: int64(u64(b[136:])) * sector,
+		number: int(u32(b[160:])), events: u64(b[200:]), resync: u64(b[208:]),
+	}
+	for i := range int(u32(b[220:])) {
+		s.roles = append(s.roles, u16(b[256+2*i:]))
+	}
+	return s
+}
+
+// role is what s says that the member of that number is, -1 for none.
+func (s *super) role(number int) int {
+	if r := s.roles[number]; r < 0xff00 {
+		return int(r)
+	}
+	return -1
+}
