@@ -26,7 +26,7 @@ func createVerb() verb {
 defaults. "missing" in place of a member leaves its slot empty. Everything that could be in the way is looked at before the
 first byte is written: members that are in use, that are in another array, or that hold a file system or a partition table.`,
 		flags: append([]flag{
-			{name: "level", short: "l", value: "LEVEL", usage: "linear, 0, 1, 5 or 10; raid5 and so on mean the same"},
+			{name: "level", short: "l", value: "LEVEL", usage: "linear, 0, 1, 4, 5, 6 or 10; raid5 and so on mean the same"},
 			{name: "raid-devices", short: "n", value: "N", usage: "how many slots (default: one per member that is no spare)"},
 			{name: "spare-devices", short: "x", value: "N", usage: "how many of the members, the last ones, are spares (default: 0)"},
 			{name: "chunk", short: "c", value: "SIZE", usage: "bytes on one member before the next (default: 512K)"},
@@ -173,7 +173,7 @@ func (c *call) spec(name string, paths []string) (s md.Spec, err error) {
 		return s, usage("create: %v", err)
 	}
 	if !c.given("level") {
-		return s, usage("create: which level? give --level linear, 0, 1, 5 or 10")
+		return s, usage("create: which level? give --level linear, 0, 1, 4, 5, 6 or 10")
 	}
 	if s.Level, err = md.ParseLevel(c.get("level")); err != nil {
 		return s, usage("create: --level: %v", err)
