@@ -154,11 +154,12 @@ func (a *Array) agree(at int64) (int64, error) {
 			// Unreadable where nothing else has it: narrow down to it, and leave just that behind.
 			if span.Len() > a.info.Block {
 				span.Hi = span.Lo + half(min(span.Len(), syncNarrow), a.info.Block)
-				o.avoid, o.cause, kind = 0, nil, plan.Check
+				o.avoid, o.cause, o.bad, kind = 0, nil, o.bad[:0], plan.Check
 				continue
 			}
 			a.sync.errors.Add(span.Len())
 			a.uncorrectable(o)
+			a.change(func(v *view) { v.Synced = max(v.Synced, span.Hi) })
 			return span.Len(), nil
 		}
 		if err != nil {
