@@ -216,6 +216,10 @@ func (c *Case) fault(rng *rand.Rand) sim.Fault {
 	case 7:
 		f.Effect, f.Wait, f.OneIn = sim.Stall, time.Duration(1+rng.IntN(1000))*time.Millisecond, 1+rng.Int64N(20)
 	case 8:
+		if c.Beyond { // on a last copy nobody could defend the client's next write against it
+			f.Effect, f.Count = sim.PathLost, 1
+			break
+		}
 		f.Effect, f.Wait, f.Count = sim.Late, time.Duration(1+rng.IntN(100))*time.Millisecond, 1
 	case 9:
 		f.Effect = sim.Bad

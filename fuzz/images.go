@@ -52,6 +52,7 @@ func (r *run) look(offered []int) outlook {
 
 // assemble starts the array, or judges why it does not start: then it returns nil, or what force started.
 func (r *run) assemble() *raid.Array {
+	r.recall()
 	var offered []int
 	for _, m := range r.shuffled() {
 		if !slices.Contains(r.life.Absent, m) {
@@ -98,8 +99,23 @@ func (r *run) assemble() *raid.Array {
 	return nil
 }
 
+// recall has members come back that alone know what the array is at: to start it without them (--run) is to ask for what it was.
+func (r *run) recall() {
+	var all, offered []int
+	for m := range r.Members {
+		all = append(all, m)
+		if !slices.Contains(r.life.Absent, m) {
+			offered = append(offered, m)
+		}
+	}
+	newest, o := r.look(all), r.look(offered)
+	if o.fresh == nil || newest.fresh != nil && o.fresh.events < newest.fresh.events {
+		r.life.Absent = nil
+	}
+}
+
 // images judges what a closed array left on its members.
-func (r *run) images(state raid.Status) {
+func (r *run) images(state raid.Status, closed error) {
 	var offered []int
 	for m := range r.Members {
 		if !slices.Contains(r.life.Absent, m) {
@@ -116,7 +132,7 @@ func (r *run) images(state raid.Status) {
 		}
 	}
 	for m, here := range o.here {
-		if n := r.disks[m].Unflushed(); here && n > 0 && !r.lost[m] {
+		if n := r.disks[m].Unflushed(); here && n > 0 && !r.lost[m] && closed == nil {
 			r.fail("closed, and %d sectors of %s are not durable", n, name(m))
 			return
 		}

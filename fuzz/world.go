@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"graid/raid"
@@ -192,7 +191,7 @@ func (r *run) live() {
 func (r *run) crashed() {
 	if r.lay.parity != nil {
 		for lba := range r.j.sectors {
-			if s := &r.j.sectors[lba]; len(s.since) > 0 || s.loose {
+			if s := &r.j.sectors[lba]; len(s.since) > 0 || len(s.base) > 1 || s.loose {
 				r.taint(int64(lba))
 			}
 		}
@@ -267,11 +266,12 @@ func (r *run) body() {
 		r.verify(a)
 	}
 	state := a.Status()
-	if err := a.Close(); err != nil && !r.Beyond && !r.mayFail() && !strings.Contains(err.Error(), "not marked clean") {
+	err := a.Close()
+	if err != nil && !r.Beyond && !r.mayFail() {
 		r.fail("close: %w", err)
 	}
 	if r.err == nil && !r.broken {
-		r.images(state)
+		r.images(state, err)
 	}
 }
 
