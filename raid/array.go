@@ -34,6 +34,7 @@ type Array struct {
 	mark    atomic.Int32
 	writers atomic.Int64
 	wrote   atomic.Bool
+	uneven  atomic.Bool // a write failed on a last copy, which stays: copies may differ, and the next start is to resync
 
 	meta     *sched.Mutex // whoever changes superblocks, or the set of members that is believed
 	written  int32        // the mark that superblocks carry, or are about to: markClean or markDirty

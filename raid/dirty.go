@@ -80,7 +80,7 @@ func (a *Array) markAs(m int32) error {
 // settle marks the array clean if nobody has written since the last call and nobody is writing. It is called every quiet while, and with
 // now at the end.
 func (a *Array) settle(now bool) {
-	if a.mark.Load() != markDirty || a.wrote.Swap(false) && !now {
+	if a.mark.Load() != markDirty || a.uneven.Load() || a.wrote.Swap(false) && !now {
 		return
 	}
 	a.meta.Lock()

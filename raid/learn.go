@@ -15,6 +15,7 @@ import (
 func (a *Array) learn(o *op) error {
 	var dead plan.RoleSet
 	var why error
+	wrote := false
 	for i := range o.ios {
 		err := o.errs[i]
 		switch {
@@ -44,12 +45,16 @@ func (a *Array) learn(o *op) error {
 			}
 		default:
 			dead, why = dead.With(io.Role), err
+			wrote = wrote || io.Op != block.Read
 		}
 	}
 	switch {
 	case dead == 0:
 		return nil
 	case a.lastCopy(dead, why):
+		if wrote && a.view.Load().Writable.Count() > 1 {
+			a.uneven.Store(true) // other copies may have been written
+		}
 		return why
 	}
 	return a.lose(dead, why)

@@ -51,3 +51,31 @@ func TestResyncLeavesBehindWhatNobodyKnows(t *testing.T) {
 		require.True(t, g.super(0).Clean())
 	}
 }
+
+// TestUnevenCopiesAreNotClean has a write fail on a member that stays because it has the only copy of something, while the other copy takes
+// it: the array must not be called clean, so that the next start makes them agree.
+func TestUnevenCopiesAreNotClean(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 10, Chunk: 4096, Layout: 0x201}, 3)
+	a := g.open()
+	require.NoError(t, write(a, 0, 64<<10, 1))
+	require.NoError(t, a.Fail(ctx, "m1"))
+	failed := 0
+	g.faulty[0].Before(func(r block.Request) error {
+		if r.Op == block.Write && r.Off >= 1<<20 && failed == 0 {
+			failed++
+			return block.ErrPath
+		}
+		return nil
+	})
+	require.ErrorIs(t, write(a, 0, 64<<10, 2), block.ErrPath)
+	require.Equal(t, 1, failed)
+	a.settle(true)
+	require.False(t, g.super(0).Clean())
+	require.ErrorContains(t, a.Close(), "not marked clean")
+	require.False(t, g.super(2).Clean())
+	a = g.open()
+	require.NoError(t, a.Wait(ctx))
+	agrees(t, a)
+	require.NoError(t, a.Close())
+	require.True(t, g.super(0).Clean())
+}
