@@ -73,7 +73,7 @@ func (r *run) assemble() *raid.Array {
 		for m, here := range o.here {
 			r.lost[m] = !here
 		}
-		r.unsynced = o.dirty
+		r.torn, r.unsynced = o.dirty, o.dirty
 		return raid.Assemble(ctx, members, raid.Options{Sched: r.host, Run: true, Force: force, Quiet: r.Quiet, OnEvent: r.hear})
 	}
 	a, err := open(false)
@@ -154,7 +154,7 @@ func (r *run) images(state raid.Status, closed error) {
 	} else if r.Level > 0 {
 		r.copies(o, agrees)
 	}
-	r.content(o, agrees)
+	r.content(o, agrees, closed == nil)
 }
 
 // at is a sector of a member's data area.
@@ -208,8 +208,8 @@ func (r *run) copies(o outlook, agrees int64) {
 	}
 }
 
-// content judges every sector, read from the images, and takes it for durable.
-func (r *run) content(o outlook, agrees int64) {
+// content judges every sector, read from the images, and takes it for durable if it was said to be.
+func (r *run) content(o outlook, agrees int64, durable bool) {
 	for lba := range int64(len(r.j.sectors)) {
 		var b []byte
 		p := r.lay.places(lba * sector)
@@ -241,6 +241,8 @@ func (r *run) content(o outlook, agrees int64) {
 			r.fail("closed, and on the members %w", err)
 			return
 		}
-		r.j.collapse(lba)
+		if durable {
+			r.j.collapse(lba)
+		}
 	}
 }

@@ -55,7 +55,8 @@ type run struct {
 	host     *sim.Host
 	paths    []string // by role
 	lost     []bool   // by role: missing, or failed
-	unsynced bool     // it went down dirty, and resync is not done
+	torn     bool     // it went down dirty: copies, or data and parity, may have differed when this life began
+	unsynced bool     // and resync is not done
 	broken   bool
 	cut      bool
 }
@@ -232,8 +233,8 @@ func (r *run) anyAiling() bool {
 	return false
 }
 
-// unsure says whether copies may differ while the one that is read changes.
-func (r *run) unsure() bool { return r.unsynced && r.anyAiling() }
+// unsure says whether copies may have differed while the one that is read changed, before resync could make them agree.
+func (r *run) unsure() bool { return r.torn && r.anyAiling() }
 
 // body is what the computer does in this life.
 func (r *run) body() {
