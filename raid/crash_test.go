@@ -75,7 +75,7 @@ func (w *witness) check(a *Array) error {
 // acknowledged and flushed is there, resync makes the members agree without changing what reads return, and losing a member at the same time
 // loses nothing where the level can know better.
 func TestPowerCuts(t *testing.T) {
-	cuts := uint64(6)
+	cuts := uint64(fewer(8))
 	if testing.Short() {
 		cuts = 3
 	}

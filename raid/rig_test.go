@@ -55,6 +55,14 @@ var levels = []struct {
 
 const memberSize = 4 << 20
 
+// fewer is n, or a part of it under the race detector, which makes everything ten times slower and wants other interleavings, not more content.
+func fewer(n int) int {
+	if blocktest.Race {
+		return max(1, n/4)
+	}
+	return n
+}
+
 // newRig makes members and creates an array on them; it is not assembled yet.
 func newRig(t testing.TB, spec md.Spec, n int) *rig {
 	g := &rig{t: t, spec: spec, opts: Options{Quiet: time.Hour}}
