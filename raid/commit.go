@@ -29,6 +29,9 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 	if !a.writable {
 		return 0, block.ErrReadOnly
 	}
+	if dead = a.catchUp(); dead != 0 {
+		return dead, nil
+	}
 	a.events++
 	roles, resync, now := a.roleTable(), a.resyncOffset(), a.sched.Wall()
 	errs := make([]error, len(a.members)+len(a.spares))
@@ -68,6 +71,26 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 	return dead, nil
 }
 
+// catchUp writes what the freshest superblock says onto members that an interrupted commit left one event behind, and returns those that
+// could not be written. Without it a second interruption would leave them two behind, and nobody would believe them any more.
+func (a *Array) catchUp() (dead plan.RoleSet) {
+	for role, m := range a.members {
+		if !m.live() || m.sb.Events+1 != a.events || a.events != a.ref.Events || a.ref.RoleOf(m.sb.DevNumber) != role {
+			continue
+		}
+		sb := m.sb.Clone()
+		sb.Events, sb.ResyncOffset, sb.UTimeRaw = a.ref.Events, a.ref.ResyncOffset, a.ref.UTimeRaw
+		sb.Roles = append(sb.Roles[:0], a.ref.Roles...)
+		if err := a.writeRecords(m, sb); err != nil {
+			m.writeErrors.Add(1)
+			dead = dead.With(role)
+			continue
+		}
+		m.sb = sb
+	}
+	return dead
+}
+
 // writeRecords makes m's bitmap and superblock durable, in this order.
 func (a *Array) writeRecords(m *member, sb *md.Superblock) error {
 	ctx := context.Background()
@@ -91,13 +114,23 @@ func (a *Array) writeBitmap(ctx context.Context, m *member, sb *md.Superblock) e
 	b := m.bitmap
 	b.Bits = make([]byte, (b.Total()+7)/8)
 	b.Events = sb.Events
-	if complete := a.view.Load().Readable.Count() == a.geo.Roles; sb.Clean() && complete {
+	if sb.Clean() && a.complete() {
 		b.EventsCleared = sb.Events
 		clear(b.Bits)
 	} else {
 		b.SetAll()
 	}
 	return md.WriteBitmap(ctx, m.dev, sb, b)
+}
+
+// complete says whether every role has a member that is in sync. The View does not know yet when a member has just failed.
+func (a *Array) complete() bool {
+	for _, m := range a.members {
+		if m == nil || m.state != MemberInSync {
+			return false
+		}
+	}
+	return true
 }
 
 // roleTable is the table of roles by device number that every superblock carries: what this array believes of whom.
