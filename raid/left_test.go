@@ -79,3 +79,33 @@ func TestUnevenCopiesAreNotClean(t *testing.T) {
 	require.NoError(t, a.Close())
 	require.True(t, g.super(0).Clean())
 }
+
+// TestTwoInterruptedCommits: a member that an interrupted commit left one event behind is brought level before the next commit begins, or
+// interrupting that one too would leave it two behind: a good member that nobody believes.
+func TestTwoInterruptedCommits(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 3)
+	sb := g.super(1)
+	events := sb.Events
+	for _, i := range []int{0, 2} {
+		sb := g.super(i)
+		sb.Events++
+		require.NoError(t, md.WriteSuperblock(ctx, g.disks[i], sb, 0))
+	}
+	a := g.open()
+	require.Zero(t, a.Status().Degraded)
+	commits := 0
+	g.faulty[0].Before(func(r block.Request) error {
+		if r.Op == block.Write && r.Off == 4096 {
+			if commits++; commits == 1 {
+				require.Equal(t, events+1, g.super(1).Events)
+				require.Zero(t, g.faulty[1].Unflushed())
+			}
+		}
+		return nil
+	})
+	require.NoError(t, write(a, 0, 4096, 1))
+	require.Equal(t, 1, commits)
+	require.Equal(t, events+2, g.super(1).Events)
+	require.NoError(t, a.Close())
+	require.Equal(t, g.super(0).Events, g.super(1).Events)
+}
