@@ -1,3 +1,5 @@
+//go:build !race
+
 package raid
 
 import (
@@ -6,14 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"graid/block"
-	"graid/block/blocktest"
 )
 
 // TestHotPathAllocatesNothing keeps 4 KiB requests on memory members free of allocations, at every level, whole and degraded.
 func TestHotPathAllocatesNothing(t *testing.T) {
-	if blocktest.Race {
-		t.Skip("the race detector allocates")
-	}
 	for _, l := range levels {
 		a := inlineArray(t, l.spec, l.n, memberSize)
 		buf := block.Alloc(4096)
