@@ -20,6 +20,7 @@ type spec struct {
 	Chunk    int64   // KiB; 0 where the level has none
 	Metadata string  // 0.90 1.0 1.1 1.2
 	Sizes    []int64 // of the members, bytes
+	Bitmap   bool    // an internal write-intent bitmap
 }
 
 var (
@@ -73,6 +74,9 @@ func (s spec) args() []string {
 	}
 	if s.Chunk != 0 {
 		list = append(list, fmt.Sprintf("--chunk=%dK", s.Chunk))
+	}
+	if s.Bitmap {
+		list = append(list, "--bitmap=internal")
 	}
 	return list
 }

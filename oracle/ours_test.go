@@ -71,13 +71,28 @@ func endings(s spec, i int) ending {
 	return list[i%len(list)]
 }
 
+// bitmapped are arrays with a bitmap that graid keeps true: what it says the kernel resyncs, and nothing else.
+func bitmapped() (list []spec) {
+	for i := range 3 {
+		list = append(list,
+			newSpec("raid1", "", 2+i%2, 0, metadatas[1+i]),
+			newSpec("raid5", "left-symmetric", 3, 64, metadatas[1+i]),
+			newSpec("raid10", "n2", 4, 64, metadatas[1+i]))
+	}
+	for i := range list {
+		list[i].Name += "-bitmap"
+		list[i].Bitmap = true
+	}
+	return slices.DeleteFunc(list, func(s spec) bool { return !wanted(s.Name) })
+}
+
 // TestOursTheirs: what graid made and wrote, Linux reads, resyncs, finds consistent, and writes to; and graid reads it back.
 func TestOursTheirs(t *testing.T) {
 	needGuest(t)
 	need(t, "nbdcopy")
 	gr := newGraid(t)
 	counts := map[string]int{}
-	specs := matrix(metadatas[1:])
+	specs := append(matrix(metadatas[1:]), bitmapped()...)
 	for first := 0; first < len(specs); first += perBoot {
 		f := &fleet{dir: t.TempDir()}
 		var list []*ours
