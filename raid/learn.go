@@ -102,13 +102,18 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error) error {
 				a.members[role].state = MemberFaulty
 			}
 		}
-		a.giveUpResync()
+		given := a.giveUpResync()
 		more, err := a.commitTwice()
 		if err != nil {
 			return err
 		}
 		if more == 0 {
-			a.change(func(v *view) { v.without(roles) })
+			a.change(func(v *view) {
+				v.without(roles)
+				if given {
+					v.Synced = a.geo.SyncSize // not before: a write that can still reach them must not believe the parity
+				}
+			})
 			for role, m := range a.members {
 				if roles.Has(role) {
 					a.tell(EventFail, m.path, why.Error())

@@ -1,6 +1,7 @@
 package raid
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -108,4 +109,35 @@ func TestTwoInterruptedCommits(t *testing.T) {
 	require.Equal(t, events+2, g.super(1).Events)
 	require.NoError(t, a.Close())
 	require.Equal(t, g.super(0).Events, g.super(1).Events)
+}
+
+// TestWriteBesideALossBeforeParityAgrees writes to a member that is being lost, where resync has not been yet: as long as the member can be
+// read the parity is not believed, so that what was written is what the parity then says.
+func TestWriteBesideALossBeforeParityAgrees(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 5, Chunk: 4096}, 4)
+	dirty(t, g)
+	for _, d := range g.disks {
+		require.NoError(t, block.WriteAt(ctx, d, bytes.Repeat([]byte{d.Info().Name[0] ^ 0x5A}, 64<<10), 3<<20)) // agrees with nothing
+	}
+	require.NoError(t, block.WriteAt(ctx, g.disks[2], bytes.Repeat([]byte{1}, 64<<10), 3<<20))
+	members := g.wrap()
+	resync := g.faulty[3].Hold(func(r block.Request) bool { return r.Op == block.Read && r.Off >= 1<<20 && r.Len > 4096 })
+	a, err := Assemble(ctx, members, g.opts)
+	require.NoError(t, err)
+	resync.Await(1)
+	at := (int64(2<<20) * 3) // row 2 MiB: member offset 3 MiB
+	require.NoError(t, write(a, at+32<<10, 4096, 7))
+	commit := g.faulty[1].Hold(func(r block.Request) bool { return r.Op == block.Write && r.Off < 1<<20 })
+	failed := make(chan error)
+	go func() { failed <- a.Fail(ctx, "m0") }()
+	commit.Await(1)
+	require.NoError(t, write(a, at, 4096, 9))
+	commit.Release()
+	require.NoError(t, <-failed)
+	got := make([]byte, 4096) // chunk 0 of its stripe: m0's
+	require.NoError(t, block.ReadAt(ctx, a, got, at))
+	require.Equal(t, bytes.Repeat([]byte{9}, 4096), got)
+	resync.Release()
+	require.NoError(t, a.Wait(ctx))
+	_ = a.Close()
 }

@@ -77,14 +77,15 @@ func (a *Array) resyncEnd() string {
 
 // giveUpResync is called when a parity array loses a member before its resync is done. There is nothing left that parity could be
 // made to agree with: it is taken as it is from now on, as md does, and the superblocks go on saying how far resync was, so that
-// nobody starts the array again without being told. The caller holds meta.
-func (a *Array) giveUpResync() {
+// nobody starts the array again without being told. It says whether there is a resync to give up; the View is for the caller to change, in one
+// step with the loss. The caller holds meta.
+func (a *Array) giveUpResync() bool {
 	if a.geo.Level == 1 || a.geo.Level == 10 || a.view.Load().Synced >= a.geo.SyncSize {
-		return
+		return false
 	}
 	a.sync.given.Store(true)
 	a.sync.reached.Store(a.view.Load().Synced)
-	a.change(func(v *view) { v.Synced = a.geo.SyncSize })
+	return true
 }
 
 // pace keeps resync out of the way of others: after n bytes that took so long, it waits when the array is busy.
