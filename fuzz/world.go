@@ -61,10 +61,11 @@ type run struct {
 	cut      bool
 }
 
-// Run runs the world of c and judges it.
-func Run(c Case) *Report {
+// Run runs the world of c and judges it. Of one that fails the last lines are kept, at least 200.
+func Run(c Case, lines int) *Report {
 	r := &run{Case: c, w: sim.New(c.Seed), tainted: map[int64]bool{}, seen: map[string]int{}}
 	defer r.w.Close()
+	r.w.Keep(max(lines, 200))
 	rep := &Report{Case: c, Seen: r.seen}
 	err := r.w.Run(maxSteps, r.story)
 	if rep.Err = r.err; rep.Err == nil {

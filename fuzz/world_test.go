@@ -13,6 +13,7 @@ import (
 var (
 	seed  = flag.Int64("seed", -1, "the one world that TestWorld runs")
 	seeds = flag.String("seeds", "", "the worlds that TestWorlds runs: first-last")
+	lines = flag.Int("lines", 200, "how many lines of its transcript TestWorld shows")
 	limit = flag.Duration("limit", 0, "TestWorlds begins no further world after so long")
 )
 
@@ -21,7 +22,7 @@ func TestWorld(t *testing.T) {
 	if *seed < 0 {
 		t.Skip("no -seed")
 	}
-	r := Run(NewCase(uint64(*seed)))
+	r := Run(NewCase(uint64(*seed)), *lines)
 	if r.Err != nil {
 		t.Fatal(r.Failed())
 	}
@@ -49,7 +50,7 @@ func TestWorlds(t *testing.T) {
 		if *limit > 0 && time.Since(start) > *limit {
 			break
 		}
-		r := Run(NewCase(s))
+		r := Run(NewCase(s), 0)
 		if r.Err != nil {
 			t.Fatal(r.Failed())
 		}
@@ -76,7 +77,7 @@ func TestSameSeedSameWorld(t *testing.T) {
 		var hash uint64
 		for i, procs := range []int{1, 2, 1} {
 			runtime.GOMAXPROCS(procs)
-			r := Run(NewCase(s))
+			r := Run(NewCase(s), 0)
 			if i == 0 {
 				hash = r.Hash
 			}
