@@ -137,6 +137,12 @@ func (r *run) images(state raid.Status, closed error) {
 			return
 		}
 	}
+	for m, d := range r.disks {
+		if d.Met() > 0 && o.here[m] && !r.torn && !r.Beyond && r.Level > 0 {
+			r.fail("%d sectors of %s could not be read, and were not rewritten", d.Met(), name(m))
+			return
+		}
+	}
 	agrees := r.lay.size() // array offsets below that have redundancy
 	if r.lay.parity != nil {
 		agrees = r.lay.rows

@@ -177,6 +177,7 @@ func (r *run) live() {
 	})
 	over.Wait()
 	for _, d := range r.disks {
+		d.ForgetMet()
 		r.spoilt = r.spoilt || d.BadSectors() > 0
 		d.Heal()
 	}

@@ -14,7 +14,7 @@ const Sector = 512
 type cache struct {
 	now      []byte // what reads return
 	versions map[int64][]version
-	bad      map[int64]bool // sectors that cannot be read
+	bad      map[int64]bool // sectors that cannot be read; true: some read has met it
 	inflight []*writing     // not applied yet
 	order    int64          // counts completions
 	spare    [][]byte       // memory of contents to use again

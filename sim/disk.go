@@ -100,7 +100,27 @@ func (d *Disk) Unflushed() int { return len(d.c.versions) }
 func (d *Disk) BadSectors() int { return len(d.c.bad) }
 
 // IsBad says whether the sector at off cannot be read.
-func (d *Disk) IsBad(off int64) bool { return d.c.bad[off/Sector*Sector] }
+func (d *Disk) IsBad(off int64) bool {
+	_, bad := d.c.bad[off/Sector*Sector]
+	return bad
+}
+
+// Met is how many sectors cannot be read although a read has met them.
+func (d *Disk) Met() (n int) {
+	for _, met := range d.c.bad {
+		if met {
+			n++
+		}
+	}
+	return n
+}
+
+// ForgetMet is as if no read had met them.
+func (d *Disk) ForgetMet() {
+	for off := range d.c.bad {
+		d.c.bad[off] = false
+	}
+}
 
 // Saved is what a disk held at some time.
 type Saved struct {
@@ -112,7 +132,7 @@ type Saved struct {
 func (d *Disk) Save() Saved {
 	s := Saved{append([]byte(nil), d.c.now...), map[int64]bool{}}
 	for off := range d.c.bad {
-		s.bad[off] = true
+		s.bad[off] = false
 	}
 	return s
 }
@@ -122,7 +142,7 @@ func (d *Disk) Restore(s Saved) {
 	c := newCache(int64(len(s.now)))
 	copy(c.now, s.now)
 	for off := range s.bad {
-		c.bad[off] = true
+		c.bad[off] = false
 	}
 	d.c = c
 }

@@ -199,6 +199,7 @@ func TestEffects(t *testing.T) {
 					require.Greater(t, took, 5*time.Second)
 				case "m0 read [1K,+1K) bad":
 					require.Equal(t, 2, d.BadSectors())
+					require.Equal(t, 2, d.Met())
 					require.NoError(t, block.WriteAt(ctx, dev, fill(7, 512), 1024))
 					require.Equal(t, 1, d.BadSectors())
 					require.Equal(t, block.Media, block.Classify(read(dev)))

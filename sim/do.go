@@ -64,10 +64,14 @@ func (d *Disk) wait(t time.Duration) {
 
 func (d *Disk) read(r block.Request, f *rule, before, after time.Duration) error {
 	d.wait(before)
-	for off := r.Off / Sector * Sector; off < r.End(); off += Sector {
-		if d.c.bad[off] {
-			return block.ErrMedia
+	unreadable := false
+	for off := r.Off / Sector * Sector; len(d.c.bad) > 0 && off < r.End(); off += Sector {
+		if _, bad := d.c.bad[off]; bad {
+			d.c.bad[off], unreadable = true, true
 		}
+	}
+	if unreadable {
+		return block.ErrMedia
 	}
 	copy(r.Buf, d.c.now[r.Off:r.End()])
 	if f != nil && f.Effect == Stale {
@@ -194,7 +198,7 @@ func (f *rule) due(now time.Duration, r block.Request) bool {
 func (d *Disk) spoil(f *rule) {
 	for off := f.Off / Sector * Sector; off < min(f.Off+f.Len, d.o.Size); off += Sector {
 		if f.Effect == Bad {
-			d.c.bad[off] = true
+			d.c.bad[off] = false
 			continue
 		}
 		at, bit := d.chance.IntN(Sector), byte(1)<<d.chance.IntN(8)

@@ -22,13 +22,13 @@ func sum64(s string) uint64 {
 	return sum
 }
 
-// traceKept is how many of the latest lines a world can show.
+// traceKept is how many of the latest lines a world can show, unless it is told otherwise.
 const traceKept = 200
 
 // trace is what happened: a sum of everything, and the end of it in words.
 type trace struct {
 	sum   uint64
-	lines [traceKept]line
+	lines []line
 	n     int
 }
 
@@ -68,9 +68,12 @@ func (w *World) keep(l line) {
 	if w.current != nil {
 		l.task = w.current.id
 	}
-	w.trace.lines[w.trace.n%traceKept] = l
+	w.trace.lines[w.trace.n%len(w.trace.lines)] = l
 	w.trace.n++
 }
+
+// Keep has the world remember so many lines from now on.
+func (w *World) Keep(lines int) { w.trace.lines, w.trace.n = make([]line, lines), 0 }
 
 // Hash is a sum of everything that happened: equal worlds have equal ones.
 func (w *World) Hash() uint64 { return w.trace.sum }
@@ -78,8 +81,8 @@ func (w *World) Hash() uint64 { return w.trace.sum }
 // Transcript is the last of what happened, one line each.
 func (w *World) Transcript() string {
 	var b strings.Builder
-	for i := max(0, w.trace.n-traceKept); i < w.trace.n; i++ {
-		l := &w.trace.lines[i%traceKept]
+	for i := max(0, w.trace.n-len(w.trace.lines)); i < w.trace.n; i++ {
+		l := &w.trace.lines[i%len(w.trace.lines)]
 		fmt.Fprintf(&b, "%12v %4d %-5s ", l.at, l.task, l.who)
 		if l.what != "" {
 			b.WriteString(l.what)

@@ -36,7 +36,7 @@ type cut struct {
 
 // New is the world of seed, at time 0, with nothing in it.
 func New(seed uint64) *World {
-	w := &World{seed: seed, trace: trace{sum: offset64}}
+	w := &World{seed: seed, trace: trace{sum: offset64, lines: make([]line, traceKept)}}
 	w.pick = w.Rand("world", "next task")
 	return w
 }
