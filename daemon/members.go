@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"graid/block"
 	"graid/block/file"
 	"graid/raid"
 )
@@ -86,6 +87,16 @@ func openMember(path string, o OpenOptions) (raid.Member, error) {
 		return raid.Member{}, err
 	}
 	return raid.Member{Path: path, Dev: over}, nil
+}
+
+// notices is what there is to say about how the members could be opened: that direct I/O was wanted and cannot be had, for example.
+func notices(members []raid.Member) (list []string) {
+	for _, m := range members {
+		if d, ok := block.As[*file.Device](m.Dev); ok && d.Notice() != "" {
+			list = append(list, m.Path+": "+d.Notice())
+		}
+	}
+	return list
 }
 
 // inUse says what to do about a member that somebody else holds.

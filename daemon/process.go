@@ -47,6 +47,7 @@ type Process struct {
 	ring    *ring
 	log     *slog.Logger
 	started time.Time
+	notices []string // about how members are opened
 
 	stopping sync.Once
 	done     chan struct{}
@@ -114,6 +115,10 @@ func (p *Process) start(ctx context.Context) (err error) {
 		return err
 	}
 	wide(members)
+	for _, n := range notices(members) {
+		p.log.Warn("notice", "array", p.cfg.Name, "detail", n)
+		p.notices = append(p.notices, n)
+	}
 	p.array, err = raid.Assemble(ctx, members, raid.Options{
 		ReadOnly: p.cfg.Open.ReadOnly, Run: p.cfg.Run, Force: p.cfg.Force, UUID: p.cfg.UUID, OnEvent: p.event,
 	})
@@ -172,6 +177,7 @@ func (p *Process) Array() Array {
 	a := describe(p.array.Status())
 	a.Name = p.cfg.Name
 	a.PID = os.Getpid()
+	a.Findings = append(a.Findings, p.notices...)
 	a.Started = when(p.started)
 	a.Exports = p.exports.describe(a.ReadOnly)
 	return a
