@@ -135,8 +135,8 @@ func (g *group) states(t testing.TB) {
 
 	a = g.add(t, named(raid5(4, "left-symmetric", "1.2"), "recovering"), "halfway")
 	a.needs = slices.Clone(a.own[:3]) // the last one is still being filled
-	a = g.add(t, named(raid1(2, "1.2"), "resyncing"), "halfway")
-	a = g.add(t, named(raid10("f2", "1.1"), "resyncing"), "halfway")
+	g.add(t, named(raid1(2, "1.2"), "resyncing"), "halfway")
+	g.add(t, named(raid10("f2", "1.1"), "resyncing"), "halfway")
 }
 
 // crash are arrays that a power cut meets while they are written to.

@@ -75,8 +75,6 @@ func (s Spec) shape(members []NewMember) (shape, error) {
 // chunked says whether a chunk means anything for the level.
 func (s Spec) chunked() bool { return s.Level != 1 }
 
-func (s Spec) parity() bool { return s.Level >= 4 && s.Level <= 6 }
-
 func (s shape) checkLevel() error {
 	least := 1
 	switch s.Level {
