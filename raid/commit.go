@@ -74,8 +74,22 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 // catchUp writes what the freshest superblock says onto members that an interrupted commit left one event behind, and returns those that
 // could not be written. Without it a second interruption would leave them two behind, and nobody would believe them any more.
 func (a *Array) catchUp() (dead plan.RoleSet) {
+	if a.events != a.ref.Events {
+		return 0
+	}
+	// What assembly read may be on its way to the media still, from a process that was killed. It was believed, so it must be durable before
+	// anything is built on it.
+	var here plan.RoleSet
 	for role, m := range a.members {
-		if !m.live() || m.sb.Events+1 != a.events || a.events != a.ref.Events || a.ref.RoleOf(m.sb.DevNumber) != role {
+		if m.live() {
+			here = here.With(role)
+		}
+	}
+	if dead, _ = a.flushRoles(here); dead != 0 {
+		return dead
+	}
+	for role, m := range a.members {
+		if !m.live() || m.sb.Events+1 != a.events || a.ref.RoleOf(m.sb.DevNumber) != role {
 			continue
 		}
 		sb := m.sb.Clone()

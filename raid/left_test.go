@@ -147,3 +147,44 @@ func TestWriteBesideALossBeforeParityAgrees(t *testing.T) {
 	require.NoError(t, a.Wait(ctx))
 	_ = a.Close()
 }
+
+// TestWhatWasReadIsDurableFirst: a process that was killed may have left superblocks that no flush covered. What assembly believed of them must
+// not be lost to a power cut while others have moved on: every member is flushed before any is written.
+func TestWhatWasReadIsDurableFirst(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 3)
+	a := g.open()
+	var mu sync.Mutex
+	flushed, early := 0, 0
+	for _, f := range g.faulty {
+		f.Before(func(r block.Request) error {
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case r.Op == block.Flush:
+				flushed++
+			case r.Op == block.Write && flushed < 3:
+				early++
+			}
+			return nil
+		})
+	}
+	require.NoError(t, write(a, 0, 4096, 1))
+	require.Zero(t, early)
+	require.NoError(t, a.Close())
+}
+
+// TestLossIsTheFirstThingRecorded: a member whose flush fails before any superblock was written is lost, once.
+func TestLossIsTheFirstThingRecorded(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 3)
+	a := g.open()
+	g.faulty[2].Before(func(r block.Request) error {
+		if r.Op == block.Flush {
+			return block.ErrMedia
+		}
+		return nil
+	})
+	require.NoError(t, write(a, 0, 4096, 1))
+	require.Equal(t, 1, a.Status().Degraded)
+	require.Equal(t, 1, g.count(EventFail))
+	require.NoError(t, a.Close())
+}
