@@ -59,6 +59,7 @@ type Life struct {
 	Fail    int         // this member is failed by hand on the way; -1: none
 	End     End
 	Steps   int64    // after so many steps, unless it is Stop
+	Updates int64    // counted from the start of the superblock write of that number; 0: from the beginning of the life
 	Keep    sim.Keep // what the power cut leaves
 }
 
@@ -88,6 +89,7 @@ func (c *Case) geometry(rng *rand.Rand) {
 	c.Level = []int{1, 1, 5, 5, 5, 10, 10, 4, 0, -1}[rng.IntN(10)]
 	c.Chunk = 4096 << rng.IntN(4)
 	stripes := int64(2 + rng.IntN(14))
+	large := rng.IntN(6) == 0 // so that resync takes several turns, and clients come in between
 	c.Layout = -1
 	switch c.Level {
 	case -1, 0:
@@ -118,6 +120,9 @@ func (c *Case) geometry(rng *rand.Rand) {
 	c.Version = []md.Version{md.V12, md.V12, md.V10, md.V11}[rng.IntN(4)]
 	for range c.Members {
 		n := stripes * max(c.Chunk, 16<<10)
+		if large && c.Level > 0 {
+			n = (600<<10 + n) / max(c.Chunk, 4096) * max(c.Chunk, 4096)
+		}
 		if c.Level <= 0 && rng.IntN(2) == 0 {
 			n += c.Chunk * rng.Int64N(8)
 		}
@@ -174,6 +179,9 @@ func (c *Case) life(rng *rand.Rand) Life {
 	}
 	l.Keep = sim.Keep(rng.IntN(4))
 	l.Steps = 1 + rng.Int64N(int64(32)<<rng.IntN(11))
+	if l.End != Stop && c.Level > 0 && rng.IntN(2) == 0 { // where order matters most
+		l.Updates, l.Steps = 1+rng.Int64N(int64(c.Members)<<rng.IntN(4)), 1+rng.Int64N(int64(4)<<rng.IntN(4))
+	}
 	if len(c.Victims) > 0 && rng.IntN(2) == 0 {
 		for range 1 + rng.IntN(3) {
 			l.Faults = append(l.Faults, c.fault(rng))
@@ -278,7 +286,7 @@ func (c Case) String() string {
 		"victims %v, %d clients of %d requests, runs of %d sectors, mix %+v\n", c.Seed, mode, c.Level, max(c.Layout, 0), c.Members, c.Sizes, c.Chunk,
 		c.Version, c.Bitmap, c.Assumed, c.Quiet, c.Inlines, c.Disk.Least, c.Disk.Spread, c.Victims, c.Clients, c.Ops, c.Run, c.Mix)
 	for i, l := range c.Lives {
-		fmt.Fprintf(&b, "life %d: %v after %d steps, keep %d, absent %v, fail %d, settle %v, finish %v, shuffle %v\n", i, l.End, l.Steps, l.Keep, l.Absent, l.Fail,
+		fmt.Fprintf(&b, "life %d: %v after %d updates and %d steps, keep %d, absent %v, fail %d, settle %v, finish %v, shuffle %v\n", i, l.End, l.Updates, l.Steps, l.Keep, l.Absent, l.Fail,
 			l.Settle, l.Finish, l.Shuffle)
 		for _, f := range l.Faults {
 			fmt.Fprintf(&b, "    %v\n", f)

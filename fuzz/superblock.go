@@ -14,9 +14,8 @@ type super struct {
 
 const clean = 1<<64 - 1
 
-// readSuper reads the superblock of version 1.minor from the image of a member, nil if there is none.
-func readSuper(image []byte, minor int) *super {
-	at := [...]int{(len(image)/sector - 16) / 8 * 8 * sector, 0, 4096}[minor]
+// readSuper reads the superblock at a place of the image of a member, nil if there is none.
+func readSuper(image []byte, at int64) *super {
 	b := image[at:]
 	u16, u32, u64 := binary.LittleEndian.Uint16, binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
 	if u32(b) != 0xa92b4efc || u32(b[4:]) != 1 {

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"graid/block"
 	"graid/raid"
+	"graid/raid/md"
 	"graid/sched"
 	"graid/sim"
 )
@@ -140,7 +142,18 @@ func (r *run) create() bool {
 }
 
 func (r *run) super(member int) *super {
-	return readSuper(r.disks[member].Image(), map[string]int{"1.0": 0, "1.1": 1, "1.2": 2}[r.Version.String()])
+	return readSuper(r.disks[member].Image(), r.superAt(member))
+}
+
+// superAt is where a member's superblock is, bytes.
+func (r *run) superAt(member int) int64 {
+	switch r.Version {
+	case md.V10:
+		return (int64(len(r.disks[member].Image()))/sector - 16) / 8 * 8 * sector
+	case md.V11:
+		return 0
+	}
+	return 4096
 }
 
 // live is one life, from assembly to its end.
@@ -155,7 +168,7 @@ func (r *run) live() {
 		}
 	}
 	if l.End != Stop {
-		r.w.AtStep(r.w.Steps()+l.Steps, func() {
+		r.doom(func() {
 			if ended {
 				return
 			}
@@ -180,6 +193,7 @@ func (r *run) live() {
 		d.ForgetMet()
 		r.spoilt = r.spoilt || d.BadSectors() > 0
 		d.Heal()
+		d.Watch(nil)
 	}
 	if r.cut && r.err == nil {
 		r.seen[l.End.String()]++
@@ -187,6 +201,27 @@ func (r *run) live() {
 	}
 	if r.w.Steps() > maxSteps {
 		r.fail("too long")
+	}
+}
+
+// doom has end called when the life is to end before its time.
+func (r *run) doom(end func()) {
+	l := r.life
+	if l.Updates == 0 {
+		r.w.AtStep(r.w.Steps()+l.Steps, end)
+		return
+	}
+	updates := int64(0)
+	for m, d := range r.disks {
+		at := r.superAt(m)
+		d.Watch(func(q block.Request) {
+			if q.Op != block.Write || q.Off > at || q.End() <= at {
+				return
+			}
+			if updates++; updates == l.Updates {
+				r.w.AtStep(r.w.Steps()+l.Steps, end)
+			}
+		})
 	}
 }
 
@@ -236,7 +271,7 @@ func (r *run) anyAiling() bool {
 }
 
 // unsure says whether copies may have differed while the one that is read changed, before resync could make them agree.
-func (r *run) unsure() bool { return r.torn && r.anyAiling() }
+func (r *run) unsure() bool { return r.torn && (r.spoilt || r.anyAiling()) }
 
 // body is what the computer does in this life.
 func (r *run) body() {

@@ -30,7 +30,8 @@ type Disk struct {
 
 	latency, chance, power *rand.Rand
 
-	met map[block.Op]int64 // requests that arrived
+	met   map[block.Op]int64 // requests that arrived
+	watch func(block.Request)
 }
 
 // rule is a Fault and how far it is.
@@ -62,6 +63,9 @@ func (d *Disk) Inject(faults ...Fault) {
 		}
 	}
 }
+
+// Watch has see called with every request that arrives, before it is done. Nil ends it. It must not wait.
+func (d *Disk) Watch(see func(r block.Request)) { d.watch = see }
 
 // Heal takes all faults away. Sectors that cannot be read stay so.
 func (d *Disk) Heal() { d.rules = nil }

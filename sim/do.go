@@ -9,6 +9,9 @@ import (
 // do performs r: it takes a while, and the change happens somewhere within.
 func (d *Disk) do(r block.Request) error {
 	d.met[r.Op]++
+	if d.watch != nil {
+		d.watch(r)
+	}
 	f := d.afflict(r)
 	before, after := d.takes(r)
 	if f != nil {
