@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/graid
 STATIC  := CGO_ENABLED=0
 
-.PHONY: run build test quick lint unit race oracle interop cross bench bench-parity tools help
+.PHONY: run build test quick lint unit race oracle interop cross worlds bench bench-parity tools help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,10 @@ race: ## unit tests with the race detector
 
 oracle: ## arrays made by Linux opened here, arrays made here opened by Linux, in an emulated machine
 	@$(GO) test -count=1 -timeout 30m ./oracle/...
+
+SEEDS ?= 0-9999
+worlds: ## simulated worlds with faults and power cuts, judged: SEEDS=first-last
+	@$(GO) test -count=1 -timeout 0 ./fuzz -run 'TestWorlds$$' -v -seeds=$(SEEDS)
 
 cross: ## builds for every supported system
 	@for os in linux darwin windows freebsd; do for arch in amd64 arm64; do \
