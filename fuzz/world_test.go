@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"graid/block/blocktest"
 )
 
 var (
@@ -29,14 +31,14 @@ func TestWorld(t *testing.T) {
 	t.Logf("%v%d steps, %d requests, %v of the world's time, hash %016x, %v", r.Case, r.Steps, r.Requests, r.Virtual, r.Hash, r.Seen)
 }
 
-// fixed is how many worlds every test run has.
-const fixed = 150
+// fixed is how many worlds every test run has; fewer with the race detector, which is twenty times slower.
+const fixed = 400
 
 // TestWorlds runs the first few worlds, or those of -seeds.
 func TestWorlds(t *testing.T) {
 	first, last := uint64(0), uint64(fixed-1)
-	if testing.Short() {
-		last = fixed / 5
+	if testing.Short() || blocktest.Race {
+		last = fixed / 8
 	}
 	if *seeds != "" {
 		if _, err := fmt.Sscanf(*seeds, "%d-%d", &first, &last); err != nil {
