@@ -283,6 +283,9 @@ func (r *run) body() {
 		r.fail("the array has %d bytes, and the layout %d", got, r.lay.size())
 		return
 	}
+	for _, d := range r.disks {
+		d.ForgetMet() // to look for superblocks is not to read data
+	}
 	start := r.w.Now()
 	for _, f := range r.life.Faults {
 		f.At += start
