@@ -22,7 +22,7 @@ var (
 // TestWorld runs the world of -seed.
 func TestWorld(t *testing.T) {
 	if *seed < 0 {
-		t.Skip("no -seed")
+		return // none was asked for; TestWorlds runs some
 	}
 	r := Run(NewCase(uint64(*seed)), *lines)
 	if r.Err != nil {

@@ -136,12 +136,7 @@ func whole(b []byte, unit int64) error {
 func (s *suite) overlappingWrites(t *testing.T) { s.overlap(t, false) }
 
 // readsDuringWrites: a read sees each block before or after a write, not in between.
-func (s *suite) readsDuringWrites(t *testing.T) {
-	if s.tornReads {
-		t.Skip("reads of this device may be torn by a write in flight")
-	}
-	s.overlap(t, true)
-}
+func (s *suite) readsDuringWrites(t *testing.T) { s.overlap(t, true) }
 
 func (s *suite) overlap(t *testing.T, readers bool) {
 	const writers, rounds = 3, 150
