@@ -2,16 +2,13 @@ package fuzz
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
 
-	"graid/block"
 	"graid/raid"
 	"graid/raid/md"
-	"graid/sched"
 	"graid/sim"
 )
 
@@ -156,75 +153,6 @@ func (r *run) superAt(member int) int64 {
 	return 4096
 }
 
-// live is one life, from assembly to its end.
-func (r *run) live() {
-	l := r.life
-	r.host, r.lost, r.unsynced, r.cut = r.w.Host(fmt.Sprintf("life%d", r.number)), make([]bool, r.Members), false, false
-	over, ended := r.host.NewEvent(), false
-	end := func(cut bool) {
-		if !ended {
-			ended, r.cut = true, cut
-			over.Set()
-		}
-	}
-	if l.End != Stop {
-		r.doom(func() {
-			if ended {
-				return
-			}
-			r.w.Log("world", l.End.String())
-			r.host.Kill()
-			for _, d := range r.disks {
-				if l.End == Power {
-					d.Cut(l.Keep)
-				} else {
-					d.Abandon()
-				}
-			}
-			end(true)
-		})
-	}
-	r.host.Go(func() {
-		r.body()
-		end(false)
-	})
-	over.Wait()
-	for _, d := range r.disks {
-		d.ForgetMet()
-		r.spoilt = r.spoilt || d.BadSectors() > 0
-		d.Heal()
-		d.Watch(nil)
-	}
-	if r.cut && r.err == nil {
-		r.seen[l.End.String()]++
-		r.crashed()
-	}
-	if r.w.Steps() > maxSteps {
-		r.fail("too long")
-	}
-}
-
-// doom has end called when the life is to end before its time.
-func (r *run) doom(end func()) {
-	l := r.life
-	if l.Updates == 0 {
-		r.w.AtStep(r.w.Steps()+l.Steps, end)
-		return
-	}
-	updates := int64(0)
-	for m, d := range r.disks {
-		at := r.superAt(m)
-		d.Watch(func(q block.Request) {
-			if q.Op != block.Write || q.Off > at || q.End() <= at {
-				return
-			}
-			if updates++; updates == l.Updates {
-				r.w.AtStep(r.w.Steps()+l.Steps, end)
-			}
-		})
-	}
-}
-
 // crashed is what the judges learn when the array went down.
 func (r *run) crashed() {
 	if r.lay.parity != nil {
@@ -272,73 +200,6 @@ func (r *run) anyAiling() bool {
 
 // unsure says whether copies may have differed while the one that is read changed, before resync could make them agree.
 func (r *run) unsure() bool { return r.torn && (r.spoilt || r.anyAiling()) }
-
-// body is what the computer does in this life.
-func (r *run) body() {
-	a := r.assemble()
-	if a == nil {
-		return
-	}
-	if got := a.Info().Size; got != r.lay.size() {
-		r.fail("the array has %d bytes, and the layout %d", got, r.lay.size())
-		return
-	}
-	for _, d := range r.disks {
-		d.ForgetMet() // to look for superblocks is not to read data
-	}
-	start := r.w.Now()
-	for _, f := range r.life.Faults {
-		f.At += start
-		for _, d := range r.disks {
-			d.Inject(f)
-		}
-	}
-	r.verify(a)
-	if r.life.Settle {
-		_ = a.Wait(ctx)
-	}
-	if r.err == nil {
-		r.traffic(a)
-	}
-	if r.life.Finish {
-		_ = a.Wait(ctx)
-	}
-	if r.err == nil {
-		r.verify(a)
-	}
-	state := a.Status()
-	err := a.Close()
-	if err != nil && !r.Beyond && !r.mayFail() {
-		r.fail("close: %w", err)
-	}
-	if r.err == nil && !r.broken {
-		r.images(state, err)
-	}
-}
-
-// traffic is clients side by side, and a hand that fails a member.
-func (r *run) traffic(a *raid.Array) {
-	g := sched.NewGroup(r.host)
-	for i := range r.Clients {
-		rng := r.w.Rand(fmt.Sprintf("client %d of life %d", i, r.number), "requests")
-		g.Go(func() {
-			c := client{r, a, rng, i}
-			for n := 0; n < r.Ops && r.err == nil && !r.broken; n++ {
-				c.request()
-			}
-		})
-	}
-	if m := r.life.Fail; m >= 0 {
-		rng := r.w.Rand(fmt.Sprintf("hand of life %d", r.number), "when")
-		g.Go(func() {
-			r.host.Sleep(time.Duration(rng.Int64N(int64(r.Case.Disk.Least)*1000 + 1)))
-			if err := a.Fail(ctx, r.paths[m]); err != nil && !r.Beyond && !errors.Is(err, raid.ErrNotMember) {
-				r.fail("to fail %s by hand: %w", name(m), err)
-			}
-		})
-	}
-	g.Wait()
-}
 
 // mayFail says whether requests may fail in this life, in a survivable world: nobody can know what an unreadable sector held while
 // parity is not known to be right.
