@@ -54,6 +54,7 @@ type Life struct {
 	Faults  []sim.Fault // their times count from the beginning of the life
 	Absent  []int       // members that are not there
 	Shuffle bool        // members are offered in another order and under other names
+	Blind   bool        // clients begin at once: nobody reads everything first
 	Settle  bool        // wait for background work before clients begin
 	Finish  bool        // and before closing
 	Fail    int         // this member is failed by hand on the way; -1: none
@@ -162,7 +163,7 @@ func (c *Case) victims(rng *rand.Rand) (list []int) {
 }
 
 func (c *Case) life(rng *rand.Rand) Life {
-	l := Life{Shuffle: rng.IntN(4) == 0, Settle: rng.IntN(4) == 0, Finish: rng.IntN(2) == 0, Fail: -1}
+	l := Life{Shuffle: rng.IntN(4) == 0, Settle: rng.IntN(4) == 0, Finish: rng.IntN(2) == 0, Fail: -1, Blind: rng.IntN(3) == 0}
 	if len(c.Lives) > 0 && len(c.Victims) > 0 && rng.IntN(5) == 0 {
 		l.Absent = append(l.Absent, c.Victims[rng.IntN(len(c.Victims))])
 	}
@@ -286,8 +287,8 @@ func (c Case) String() string {
 		"victims %v, %d clients of %d requests, runs of %d sectors, mix %+v\n", c.Seed, mode, c.Level, max(c.Layout, 0), c.Members, c.Sizes, c.Chunk,
 		c.Version, c.Bitmap, c.Assumed, c.Quiet, c.Inlines, c.Disk.Least, c.Disk.Spread, c.Victims, c.Clients, c.Ops, c.Run, c.Mix)
 	for i, l := range c.Lives {
-		fmt.Fprintf(&b, "life %d: %v after %d updates and %d steps, keep %d, absent %v, fail %d, settle %v, finish %v, shuffle %v\n", i, l.End, l.Updates, l.Steps, l.Keep, l.Absent, l.Fail,
-			l.Settle, l.Finish, l.Shuffle)
+		fmt.Fprintf(&b, "life %d: %v after %d updates and %d steps, keep %d, absent %v, fail %d, settle %v, finish %v, shuffle %v, blind %v\n", i, l.End, l.Updates, l.Steps, l.Keep, l.Absent, l.Fail,
+			l.Settle, l.Finish, l.Shuffle, l.Blind)
 		for _, f := range l.Faults {
 			fmt.Fprintf(&b, "    %v\n", f)
 		}
