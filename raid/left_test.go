@@ -50,8 +50,13 @@ func TestResyncLeavesBehindWhatNobodyKnows(t *testing.T) {
 			f.Before(nil)
 		}
 		agrees(t, a)
+		require.True(t, a.Status().Dirty)
 		require.NoError(t, a.Close())
-		require.True(t, g.super(0).Clean())
+		require.EqualValues(t, 16, g.super(0).ResyncOffset, "the sector that nobody could read")
+		a = g.open()
+		require.NoError(t, a.Wait(ctx))
+		require.NoError(t, a.Close())
+		require.True(t, g.super(0).Clean(), "it can be read now")
 	}
 }
 

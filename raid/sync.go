@@ -67,10 +67,10 @@ func (a *Array) resync() {
 // resyncEnd says how a resync ended.
 func (a *Array) resyncEnd() string {
 	switch lost := a.sync.errors.Load(); {
+	case lost > 0:
+		return fmt.Sprintf("resync done, but %d bytes could not be read on any member: the next start will try again", lost)
 	case a.sync.given.Load():
 		return "resync given up: a member failed, and what it would have made agree is gone with it"
-	case lost > 0:
-		return fmt.Sprintf("resync done, but %d bytes could not be read on any member", lost)
 	}
 	return "resync done"
 }
@@ -83,9 +83,17 @@ func (a *Array) giveUpResync() bool {
 	if a.geo.Level == 1 || a.geo.Level == 10 || a.view.Load().Synced >= a.geo.SyncSize {
 		return false
 	}
-	a.sync.given.Store(true)
-	a.sync.reached.Store(a.view.Load().Synced)
+	a.leaveBehind(a.view.Load().Synced)
 	return true
+}
+
+// leaveBehind has superblocks say from now on that redundancy holds up to at, and no further: what follows will not be made to agree in this life.
+// The first of several counts.
+func (a *Array) leaveBehind(at int64) {
+	if !a.sync.given.Load() {
+		a.sync.reached.Store(at)
+		a.sync.given.Store(true)
+	}
 }
 
 // pace keeps resync out of the way of others: after n bytes that took so long, it waits when the array is busy.
@@ -160,6 +168,7 @@ func (a *Array) agree(at int64) (int64, error) {
 			}
 			a.sync.errors.Add(span.Len())
 			a.uncorrectable(o)
+			a.leaveBehind(span.Lo)
 			a.change(func(v *view) { v.Synced = max(v.Synced, span.Hi) })
 			return span.Len(), nil
 		}
