@@ -184,24 +184,11 @@ func (r *run) parities(o outlook, agrees int64) {
 		switch {
 		case sum == [sector]byte{}:
 			delete(r.tainted, row)
-		case r.tainted[row] && r.spoilt || r.unreadable(o, row): // resync met a sector of it that could not be read
-			r.seen["parity left behind"]++
-			r.tainted[row] = true
 		default:
 			r.fail("closed, and the parity of row %d is not the sum (rows agree below %d, it says)", row, agrees)
 			return
 		}
 	}
-}
-
-// unreadable says whether some member cannot read its part of a row.
-func (r *run) unreadable(o outlook, row int64) bool {
-	for role, d := range r.disks {
-		if d.IsBad(o.supers[role].dataAt + row) {
-			return true
-		}
-	}
-	return false
 }
 
 // copies judges every sector that is said to agree.
