@@ -53,7 +53,6 @@ type pkg struct {
 func list(t *testing.T) []pkg {
 	t.Helper()
 	c := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...")
-	c.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off")
 	c.Stderr = os.Stderr
 	out, err := c.Output()
 	require.NoError(t, err)
