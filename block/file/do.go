@@ -112,6 +112,9 @@ func (d *Device) write(b []byte, off int64, fua bool) error {
 func (d *Device) writeAll(b []byte, off int64, fua bool) error {
 	if fua && !d.noDurableWrite.Load() {
 		err := writeDurable(d.fd, b, off)
+		if err != nil && !isUnsupported(err) {
+			d.flushIsLost(err)
+		}
 		if !isUnsupported(err) {
 			return err
 		}
@@ -138,10 +141,14 @@ func (d *Device) flush() error {
 	err := syncData(d.file, d.fd)
 	if err != nil {
 		err = cause(err)
-		d.flushFailed.CompareAndSwap(nil, &err)
+		d.flushIsLost(err)
 	}
 	return err
 }
+
+// flushIsLost notes that the system has reported, and forgotten, a failure to write back. A durable write that fails counts too: it
+// ends in a flush, and the error it returns may be that of an earlier write, of which no later flush would tell again.
+func (d *Device) flushIsLost(err error) { d.flushFailed.CompareAndSwap(nil, &err) }
 
 // explain turns an error of the system into one that Classify understands.
 func explain(err error) error {

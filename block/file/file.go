@@ -36,6 +36,9 @@ type Options struct {
 // ErrInUse is a file or disk that somebody else holds.
 var ErrInUse = errors.New("in use")
 
+// ErrTwice is an ErrInUse that this process holds itself: the same bytes under two names, such as a loop device and its file.
+var ErrTwice = errors.New("open here already under another name: give one of the two")
+
 // Identity is what two openings of the same file or disk have in common, whatever the paths. It is comparable.
 type Identity struct {
 	Disk     bool
@@ -57,6 +60,7 @@ type Device struct {
 	direct   bool
 	memAlign int64 // what direct I/O asks of memory, bytes; info.Align stays 0, as bounce buffers hide it
 	bounces  bounces
+	claims   []*os.File // what is held with it, as it is the same bytes under other names
 
 	noPunch, noZeroRange, noDurableWrite, noTryRead atomic.Bool           // learned from the system: do not ask again
 	flushFailed                                     atomic.Pointer[error] // the first failed flush; what was not written is lost
@@ -145,7 +149,7 @@ func (d *Device) try(o Options) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = d.file.Close()
+			_ = d.closeAll()
 		}
 	}()
 	st, err := d.file.Stat()
@@ -236,7 +240,16 @@ func (d *Device) Close() error {
 	if !d.gate.Close() {
 		return nil
 	}
-	return refuse(d.path, d.file.Close())
+	return refuse(d.path, d.closeAll())
+}
+
+// closeAll closes the file and gives back what was claimed with it.
+func (d *Device) closeAll() error {
+	for _, f := range d.claims {
+		_ = f.Close() // nothing was written through it
+	}
+	d.claims = nil
+	return d.file.Close()
 }
 
 // refuse is err about path, without the system call that os puts in front.

@@ -40,3 +40,32 @@ func TestFailedFlushStays(t *testing.T) {
 	fua.Flags = 0
 	require.NoError(t, d.Do(ctx, fua))
 }
+
+// TestFailedDurableWriteStays: a write that was to be durable and failed may have been told of data that earlier writes lost, which the
+// system then tells nobody else: later flushes fail too.
+func TestFailedDurableWriteStays(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs durable writes, which Linux has")
+	}
+	path := filepath.Join(t.TempDir(), "disk")
+	require.NoError(t, Create(path, 4096))
+	d, err := Open(path, Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, d.Close()) }()
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()); require.NoError(t, w.Close()) }()
+
+	ctx := context.Background()
+	fua := block.Request{Op: block.Write, Flags: block.FUA, Len: 512, Buf: make([]byte, 512)}
+	require.NoError(t, d.Do(ctx, fua))
+	require.NoError(t, block.Sync(ctx, d))
+	if d.noDurableWrite.Load() {
+		t.Skip("needs a file system with durable writes")
+	}
+	good := d.fd
+	d.fd = w.Fd()
+	require.ErrorContains(t, d.Do(ctx, fua), "illegal seek")
+	d.fd = good
+	require.EqualError(t, block.Sync(ctx, d), "disk: flush: an earlier flush failed: illegal seek")
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +22,7 @@ func (d *Device) openFile(flags int, o Options) (*os.File, error) {
 		case busy && !o.ReadOnly:
 			return nil, fmt.Errorf("%s: %w: mounted, part of an array, or open in another program", d.path, ErrInUse)
 		case busy:
-			d.note("in use elsewhere: what is read may change meanwhile")
+			d.noteBusy("")
 		case err != nil || !o.ReadOnly:
 			return f, err
 		default:
@@ -48,19 +49,19 @@ func (d *Device) openWith(flags int) (*os.File, error) {
 // lock takes the whole file: alone to write, with other readers to read. The lock belongs to the open file, so a second
 // opening in this process is refused as well, and it ends with the process however that ends.
 func (d *Device) lock(readOnly bool) error {
-	if d.disk {
-		return nil // by O_EXCL
+	if d.disk { // by O_EXCL
+		return d.claimStack(readOnly)
 	}
-	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
-	if readOnly {
-		l.Type = unix.F_RDLCK
-	}
-	err := retry(func() error { return unix.FcntlFlock(d.fd, unix.F_OFD_SETLK, &l) })
+	err := lockRange(d.fd, readOnly, from(0, 0))
 	switch {
 	case err == nil:
-		return nil
-	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES):
-		return inUse(d.path, d.holder())
+		return d.claimStack(readOnly)
+	case isLocked(err):
+		pid := ""
+		if st, err := d.file.Stat(); err == nil {
+			pid = holder(st)
+		}
+		return inUse(d.path, pid)
 	case errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EINVAL) || isUnsupported(err):
 		d.note(fmt.Sprintf("not locked, as its file system has no locks: %v", err))
 		return nil
@@ -68,13 +69,36 @@ func (d *Device) lock(readOnly bool) error {
 	return refuse(d.path, err)
 }
 
+// lockRange locks bytes of the file open as fd.
+func lockRange(fd uintptr, readOnly bool, bytes stretch) error {
+	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: bytes.lo}
+	if readOnly {
+		l.Type = unix.F_RDLCK
+	}
+	if bytes.hi != math.MaxInt64 {
+		l.Len = bytes.hi - bytes.lo
+	}
+	return retry(func() error { return unix.FcntlFlock(fd, unix.F_OFD_SETLK, &l) })
+}
+
+// noteBusy notes that what is read may change under the reader; how says through what.
+func (d *Device) noteBusy(how string) {
+	const busy = "in use elsewhere"
+	if strings.Contains(d.notice, busy) {
+		return
+	}
+	if how != "" {
+		how = ", " + how
+	}
+	d.note(busy + how + ": what is read may change meanwhile")
+}
+
+// isLocked says that a lock is somebody else's.
+func isLocked(err error) bool { return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) }
+
 // holder is the process id of one that has a lock on the file, or empty. The kernel does not tell whose a lock of an open
 // file is, but for our own processes, and for all if we are root, /proc shows it.
-func (d *Device) holder() string {
-	mine, err := d.file.Stat()
-	if err != nil {
-		return ""
-	}
+func holder(mine os.FileInfo) string {
 	tables, _ := filepath.Glob("/proc/[0-9]*/fdinfo/[0-9]*")
 	for _, table := range tables {
 		text, err := os.ReadFile(table)
