@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"graid/block/fault"
 	"graid/raid/md"
 	"graid/sim"
 )
@@ -51,13 +52,13 @@ func (e End) String() string { return [...]string{"stop", "kill", "power cut"}[e
 
 // Life is the time from one assembly to the next.
 type Life struct {
-	Faults  []sim.Fault // their times count from the beginning of the life
-	Absent  []int       // members that are not there
-	Shuffle bool        // members are offered in another order and under other names
-	Blind   bool        // clients begin at once: nobody reads everything first
-	Settle  bool        // wait for background work before clients begin
-	Finish  bool        // and before closing
-	Fail    int         // this member is failed by hand on the way; -1: none
+	Faults  []fault.Rule // their times count from the beginning of the life
+	Absent  []int        // members that are not there
+	Shuffle bool         // members are offered in another order and under other names
+	Blind   bool         // clients begin at once: nobody reads everything first
+	Settle  bool         // wait for background work before clients begin
+	Finish  bool         // and before closing
+	Fail    int          // this member is failed by hand on the way; -1: none
 	End     End
 	Steps   int64    // after so many steps, unless it is Stop
 	Updates int64    // counted from the start of the superblock write of that number; 0: from the beginning of the life
@@ -192,22 +193,22 @@ func (c *Case) life(rng *rand.Rand) Life {
 }
 
 // fault is a fault of a victim.
-func (c *Case) fault(rng *rand.Rand) sim.Fault {
+func (c *Case) fault(rng *rand.Rand) fault.Rule {
 	victim := c.Victims[rng.IntN(len(c.Victims))]
-	f := sim.Fault{Member: name(victim), After: rng.Int64N(int64(1) << rng.IntN(10))}
+	f := fault.Rule{Member: name(victim), After: rng.Int64N(int64(1) << rng.IntN(10))}
 	data := c.dataAt()
 	span := func(max int64) {
 		f.Len = 512 * (1 + rng.Int64N(max))
 		f.Off = data + 512*rng.Int64N((c.Sizes[victim]-f.Len)/512+1)
 	}
-	op := func() { f.Ops = [...]sim.Ops{0, sim.Reads, sim.Writes, sim.Writes}[rng.IntN(4)] }
+	op := func() { f.Ops = [...]fault.Ops{0, fault.Reads, fault.Writes, fault.Writes}[rng.IntN(4)] }
 	switch rng.IntN(10) {
 	case 0:
-		f.Effect = sim.Gone
+		f.Effect = fault.Gone
 	case 1, 2:
-		f.Effect, f.Ops = sim.Refuse, sim.Writes
+		f.Effect, f.Ops = fault.Refuse, fault.Writes
 	case 3:
-		f.Effect = sim.Media
+		f.Effect = fault.Media
 		op()
 		if rng.IntN(2) == 0 {
 			span(64)
@@ -216,28 +217,28 @@ func (c *Case) fault(rng *rand.Rand) sim.Fault {
 			f.Count = 1 + rng.Int64N(3)
 		}
 	case 4:
-		f.Effect, f.Count = sim.PathLost, 1+rng.Int64N(2)
+		f.Effect, f.Count = fault.PathLost, 1+rng.Int64N(2)
 		op()
 	case 5:
-		f.Effect, f.Ops = sim.NoSpace, sim.Writes
+		f.Effect, f.Ops = fault.NoSpace, fault.Writes
 	case 6:
-		f.Effect, f.Count = sim.Torn, 1
+		f.Effect, f.Count = fault.Torn, 1
 	case 7:
-		f.Effect, f.Wait, f.OneIn = sim.Stall, time.Duration(1+rng.IntN(1000))*time.Millisecond, 1+rng.Int64N(20)
+		f.Effect, f.Wait, f.OneIn = fault.Stall, time.Duration(1+rng.IntN(1000))*time.Millisecond, 1+rng.Int64N(20)
 	case 8:
 		if c.Beyond { // on a last copy nobody could defend the client's next write against it
-			f.Effect, f.Count = sim.PathLost, 1
+			f.Effect, f.Count = fault.PathLost, 1
 			break
 		}
-		f.Effect, f.Wait, f.Count = sim.Late, time.Duration(1+rng.IntN(100))*time.Millisecond, 1
+		f.Effect, f.Wait, f.Count = fault.Late, time.Duration(1+rng.IntN(100))*time.Millisecond, 1
 	case 9:
-		f.Effect = sim.Bad
+		f.Effect = fault.Bad
 		span(24)
 	}
-	if rng.IntN(8) == 0 && f.Effect != sim.Bad {
-		f.Ops = sim.Flushes
-		if f.Effect == sim.Torn || f.Effect == sim.Late || f.Effect == sim.Refuse {
-			f.Effect = sim.Media
+	if rng.IntN(8) == 0 && f.Effect != fault.Bad {
+		f.Ops = fault.Flushes
+		if f.Effect == fault.Torn || f.Effect == fault.Late || f.Effect == fault.Refuse {
+			f.Effect = fault.Media
 		}
 		f.Off, f.Len, f.After = 0, 0, f.After/16
 	}

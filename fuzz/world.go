@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"graid/block/fault"
 	"graid/raid"
 	"graid/raid/md"
 	"graid/sim"
@@ -186,7 +187,7 @@ func (r *run) excused(lba int64) bool {
 
 // ailing says whether a member may fail, or fail to read, in this life.
 func (r *run) ailing(role int) bool {
-	return r.life.Fail == role || r.disks[role].BadSectors() > 0 || slices.ContainsFunc(r.life.Faults, func(f sim.Fault) bool { return f.Member == name(role) })
+	return r.life.Fail == role || r.disks[role].BadSectors() > 0 || slices.ContainsFunc(r.life.Faults, func(f fault.Rule) bool { return f.Member == name(role) })
 }
 
 func (r *run) anyAiling() bool {

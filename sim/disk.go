@@ -34,13 +34,6 @@ type Disk struct {
 	watch func(block.Request)
 }
 
-// rule is a Fault and how far it is.
-type rule struct {
-	Fault
-	seen, hit int64
-	over      bool
-}
-
 // Disk is a new disk of that name, all zeroes. The name is part of what seeds its streams.
 func (w *World) Disk(name string, o DiskOptions) *Disk {
 	if o.Block == 0 {
@@ -55,20 +48,8 @@ func (w *World) Disk(name string, o DiskOptions) *Disk {
 // Name is the disk's name.
 func (d *Disk) Name() string { return d.name }
 
-// Inject adds those of faults that are about this disk.
-func (d *Disk) Inject(faults ...Fault) {
-	for _, f := range faults {
-		if f.Member == d.name || f.Member == "*" {
-			d.rules = append(d.rules, &rule{Fault: f})
-		}
-	}
-}
-
 // Watch has see called with every request that arrives, before it is done. Nil ends it. It must not wait.
 func (d *Disk) Watch(see func(r block.Request)) { d.watch = see }
-
-// Heal takes all faults away. Sectors that cannot be read stay so.
-func (d *Disk) Heal() { d.rules = nil }
 
 // Cut is a power cut: what was not flushed is kept or lost as how says and the disk's stream has it. No request may be under way: the
 // host that sent them has been killed.

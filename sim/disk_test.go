@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"graid/block"
+	"graid/block/fault"
 	"graid/sched"
 )
 
@@ -21,7 +22,7 @@ func run(t *testing.T, seed uint64, faults string, body func(w *World, h *Host, 
 	w := New(seed)
 	defer w.Close()
 	d := w.Disk("m0", DiskOptions{Size: 64 << 10, Least: time.Microsecond, Spread: time.Millisecond})
-	list, err := Parse(faults)
+	list, err := fault.Parse(faults)
 	require.NoError(t, err)
 	d.Inject(list...)
 	require.NoError(t, w.Run(1e6, func() { body(w, w.Host("h"), d, d.Open()) }))

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"graid/block"
+	"graid/block/fault"
 )
 
 // do performs r: it takes a while, and the change happens somewhere within.
@@ -15,14 +16,14 @@ func (d *Disk) do(r block.Request) error {
 	f := d.afflict(r)
 	before, after := d.takes(r)
 	if f != nil {
-		if err := f.refusal(); err != nil {
+		if err := f.Effect.Refusal(); err != nil {
 			d.wait(before)
 			return err
 		}
 		switch f.Effect {
-		case Stall:
+		case fault.Stall:
 			before += f.Wait
-		case Late:
+		case fault.Late:
 			return d.late(r, f)
 		}
 	}
@@ -32,7 +33,7 @@ func (d *Disk) do(r block.Request) error {
 	case block.Flush:
 		mark := d.c.order
 		d.wait(before + after)
-		if f == nil || f.Effect != Lie {
+		if f == nil || f.Effect != fault.Lie {
 			d.c.flush(mark)
 		}
 		return nil
@@ -77,7 +78,7 @@ func (d *Disk) read(r block.Request, f *rule, before, after time.Duration) error
 		return block.ErrMedia
 	}
 	copy(r.Buf, d.c.now[r.Off:r.End()])
-	if f != nil && f.Effect == Stale {
+	if f != nil && f.Effect == fault.Stale {
 		for off := r.Off; off < r.End(); off += Sector {
 			if list := d.c.versions[off]; len(list) > 1 {
 				copy(r.Buf[off-r.Off:], list[len(list)-2].data)
@@ -99,15 +100,15 @@ func (d *Disk) write(r block.Request, f *rule, before, after time.Duration) erro
 	var only func(int64) bool
 	if f != nil {
 		switch f.Effect {
-		case Lost:
+		case fault.Lost:
 			d.wait(before + after)
 			return nil
-		case Shift:
+		case fault.Shift:
 			w.off += f.By
 			if w.off+w.n > d.o.Size {
 				w.off -= w.off + w.n - d.o.Size
 			}
-		case Torn:
+		case fault.Torn:
 			only = func(int64) bool { return d.chance.IntN(2) == 0 }
 		}
 	}
@@ -141,73 +142,4 @@ func (d *Disk) late(r block.Request, f *rule) error {
 		}
 	})
 	return block.ErrPath
-}
-
-// refusal is the error of effects that are nothing else.
-func (f *rule) refusal() error {
-	switch f.Effect {
-	case Media:
-		return block.ErrMedia
-	case PathLost:
-		return block.ErrPath
-	case NoSpace:
-		return block.ErrNoSpace
-	case Refuse:
-		return block.ErrReadOnly
-	case Gone:
-		return block.ErrGone
-	}
-	return nil
-}
-
-// afflict is the rule that r meets, if any. Rules that change the disk are obeyed on the way.
-func (d *Disk) afflict(r block.Request) *rule {
-	var first *rule
-	for _, f := range d.rules {
-		if !f.due(d.w.now, r) {
-			continue
-		}
-		if f.seen++; f.seen <= f.After || f.Count > 0 && f.hit >= f.Count || f.OneIn > 1 && d.chance.Int64N(f.OneIn) != 0 {
-			continue
-		}
-		switch {
-		case f.Effect == Bad || f.Effect == Rot:
-			f.over = true
-			d.spoil(f)
-		case first == nil:
-			f.hit++
-			first = f
-		}
-	}
-	return first
-}
-
-// due says whether f is about a request like r at this time.
-func (f *rule) due(now time.Duration, r block.Request) bool {
-	switch {
-	case f.over, now < f.At, f.For > 0 && now >= f.At+f.For:
-		return false
-	case f.Effect == Bad || f.Effect == Rot:
-		return f.Ops == 0 || f.Ops.Has(r.Op)
-	case f.Ops != 0 && !f.Ops.Has(r.Op), f.may() != 0 && !f.may().Has(r.Op):
-		return false
-	case f.Len > 0 && (r.Op == block.Flush || r.Off >= f.Off+f.Len || r.End() <= f.Off):
-		return false
-	}
-	return true
-}
-
-// spoil does what f does to the disk itself.
-func (d *Disk) spoil(f *rule) {
-	for off := f.Off / Sector * Sector; off < min(f.Off+f.Len, d.o.Size); off += Sector {
-		if f.Effect == Bad {
-			d.c.bad[off] = false
-			continue
-		}
-		at, bit := d.chance.IntN(Sector), byte(1)<<d.chance.IntN(8)
-		d.c.now[off+int64(at)] ^= bit
-		for _, v := range d.c.versions[off] {
-			v.data[at] ^= bit
-		}
-	}
 }
