@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/graid
 STATIC  := CGO_ENABLED=0
 
-.PHONY: run build test quick lint unit race oracle interop cross worlds bench bench-parity tools help
+.PHONY: run build test quick lint unit race oracle interop cross worlds fuzz bench bench-parity tools help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,10 @@ oracle: ## arrays made by Linux opened here, arrays made here opened by Linux, i
 SEEDS ?= 0-9999
 worlds: ## simulated worlds with faults and power cuts, judged: SEEDS=first-last
 	@$(GO) test -count=1 -timeout 0 ./fuzz -run 'TestWorlds$$' -v -seeds=$(SEEDS)
+
+TIME ?= 30s
+fuzz: ## every fuzz target, one after another: TIME=30s each
+	@TIME=$(TIME) fuzz/targets/run.sh
 
 cross: ## builds for every supported system
 	@for os in linux darwin windows freebsd; do for arch in amd64 arm64; do \
