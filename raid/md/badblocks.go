@@ -12,7 +12,7 @@ const (
 	bbLogBytes  = maxBBLog * Sector
 	bbMaxRun    = 512 // sectors of one entry
 	bbEntries   = bbLogBytes / 8
-	bbMaxSector = 1<<54 - 1
+	bbMaxSector = 1<<54 - 1 // where a run may end: 2^63 bytes are no device
 )
 
 // DecodeBadBlocks reads a bad block log whose units are shifted left by shift. It ends with the first entry of all ones, or with b.
@@ -30,7 +30,7 @@ func DecodeBadBlocks(b []byte, shift uint8) ([]BadBlock, error) {
 		if n == 0 {
 			return nil, bad("a length of 1 or more")
 		}
-		if shift > 32 || at > 1<<53>>shift {
+		if at+n > bbMaxSector>>shift {
 			return nil, bad("a sector that a device can have")
 		}
 		list = append(list, BadBlock{int64(at << shift * Sector), int64(n << shift * Sector)})
