@@ -20,13 +20,23 @@ type OpenOptions struct {
 	NoLock   bool   // with ReadOnly: look even if somebody else has it
 }
 
+// CheckKinds refuses members of a kind that is not there yet, by their names alone.
+func CheckKinds(words []string) error {
+	for _, w := range words {
+		if scheme, _, ok := strings.Cut(w, "://"); ok && strings.HasPrefix(scheme, "nbd") {
+			return fmt.Errorf("%s: NBD members are not supported yet: give a file or a block device, such as one that nbd-client makes of it", w)
+		}
+	}
+	return nil
+}
+
 // CheckMembers refuses, before anything is opened, what cannot be a member, and one file given twice.
 func CheckMembers(paths []string) error {
+	if err := CheckKinds(paths); err != nil {
+		return err
+	}
 	seen := make([]fs.FileInfo, 0, len(paths))
 	for _, p := range paths {
-		if scheme, _, ok := strings.Cut(p, "://"); ok && strings.HasPrefix(scheme, "nbd") {
-			return fmt.Errorf("%s: members over NBD are not there yet: use files and block devices", p)
-		}
 		fi, err := os.Stat(p)
 		if err != nil {
 			return plainPath(err)
@@ -101,7 +111,7 @@ func notices(members []raid.Member) (list []string) {
 
 // inUse says what to do about a member that somebody else holds.
 func inUse(err error) error {
-	if errors.Is(err, file.ErrInUse) {
+	if errors.Is(err, file.ErrInUse) && !errors.Is(err, file.ErrTwice) {
 		return fmt.Errorf("%w: stop the array that it is a member of (`graid status` shows yours), or unmount it", err)
 	}
 	return err

@@ -11,7 +11,11 @@ import (
 // run is a whole use of graid: the arguments after the program's name in, the exit status out. This file alone knows the
 // command line library; what the library would print or decide by itself (usage after an error, os.Exit) is switched off.
 func run(ctx context.Context, args []string, s std) int {
-	return report(s.err, dispatch(ctx, args, s))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out := &output{w: s.out, end: cancel}
+	s.out = out
+	return report(s.err, out.verdict(dispatch(ctx, args, s)))
 }
 
 func dispatch(ctx context.Context, args []string, s std) error {

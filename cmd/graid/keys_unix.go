@@ -23,3 +23,9 @@ func keysAtOnce(f *os.File) (restore func(), err error) {
 	}
 	return func() { _ = unix.IoctlSetTermios(fd, setTerm, old) }, nil
 }
+
+// isConsole says whether f, a character device, is a terminal.
+func isConsole(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), getTerm)
+	return err == nil
+}

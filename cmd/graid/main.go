@@ -9,7 +9,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"syscall"
 )
 
 // version is what `graid version` prints; a release build sets it with -ldflags "-X main.version=…".
@@ -24,7 +23,8 @@ const (
 )
 
 func main() {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	outlivePipes()
+	ctx, cancel := signal.NotifyContext(context.Background(), endings()...)
 	status := run(ctx, os.Args[1:], std{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	cancel()
 	os.Exit(status)

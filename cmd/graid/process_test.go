@@ -34,8 +34,9 @@ func shortDir(t *testing.T) string {
 // started is a graid that runs beside the test.
 type started struct {
 	*exec.Cmd
-	out *bufio.Reader
-	err *bytes.Buffer
+	pipe io.Closer
+	out  *bufio.Reader
+	err  *bytes.Buffer
 }
 
 func start(t *testing.T, dir string, args ...string) *started {
@@ -45,7 +46,7 @@ func start(t *testing.T, dir string, args ...string) *started {
 	c.Env = append(os.Environ(), "GRAID_RUNTIME_DIR="+filepath.Join(dir, "run"), "TMPDIR="+dir)
 	out, err := c.StdoutPipe()
 	require.NoError(t, err)
-	s := &started{c, bufio.NewReader(out), &bytes.Buffer{}}
+	s := &started{c, out, bufio.NewReader(out), &bytes.Buffer{}}
 	c.Stderr = s.err
 	require.NoError(t, c.Start())
 	t.Cleanup(func() {
@@ -252,12 +253,49 @@ func TestDemo(t *testing.T) {
 	require.Equal(t, 5, strings.Count(string(out), "every byte is right"), string(out))
 	empty(t, dir)
 
-	s := start(t, dir, "demo")
-	for !strings.Contains(s.line(t), "wrote") {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		s := start(t, dir, "demo")
+		for !strings.Contains(s.line(t), "wrote") {
+		}
+		s.ends(t, sig, exitFailed)
+		require.Equal(t, "graid: interrupted\n", s.err.String())
+		empty(t, dir)
 	}
-	s.ends(t, os.Interrupt, exitFailed)
-	require.Equal(t, "graid: interrupted\n", s.err.String())
+
+	s := start(t, dir, "demo") // into head -1
+	s.line(t)
+	require.NoError(t, s.pipe.Close())
+	s.Wait()
+	require.Equal(t, exitFailed, s.ProcessState.ExitCode())
+	require.Empty(t, s.err.String())
 	empty(t, dir)
+}
+
+// TestOutputFull: what could not be told was not done.
+func TestOutputFull(t *testing.T) {
+	dir := shortDir(t)
+	w := &wreck{t, dir}
+	t.Cleanup(func() { stopAll(w.in("run")) })
+	w.must("create md0 --level 1 --no-start --member-size 8M a b")
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("needs /dev/full")
+	}
+	defer full.Close()
+	for _, args := range []string{
+		"help", "create --help", "version", "status", "status --json", "examine a", "scan .", "scan --json .", "demo", "serve md0 a b",
+		"dump a b", "assemble md0 a b", "detail md0", "stop md0",
+	} {
+		c := exec.Command(plainBinary, strings.Fields(args)...)
+		c.Dir, c.Stdout = dir, full
+		c.Env = append(os.Environ(), "GRAID_RUNTIME_DIR="+w.in("run"), "TMPDIR="+dir)
+		var bad bytes.Buffer
+		c.Stderr = &bad
+		c.Run()
+		require.Equal(t, exitFailed, c.ProcessState.ExitCode(), args)
+		require.Regexp(t, `(?m)^graid: standard output: no space left on device\n\z`, bad.String(), args)
+	}
+	require.Contains(t, w.run("examine a").out, "State : clean")
 }
 
 func empty(t *testing.T, dir string) {

@@ -16,7 +16,7 @@ func serveVerb() verb {
 		name:  "serve",
 		args:  "NAME MEMBER...",
 		short: "the same in the foreground, for containers and service managers",
-		long: `Puts the array together and serves it until it is told to end: by SIGINT, by SIGTERM or by "graid stop NAME". It
+		long: `Puts the array together and serves it until it is told to end: by SIGINT, SIGTERM or SIGHUP, or by "graid stop NAME". It
 then flushes, marks the array clean and exits with status 0. Prints the URI of the export when it serves; what happens to the
 array is logged to standard error.`,
 		flags: append(append(startFlags(), assembleFlags()...),
@@ -68,7 +68,7 @@ func serveBackground(c *call) error {
 	if err := (daemon.Report{Array: &a}).Send(c.out); err != nil {
 		p.Stop(true) // nobody is there who would learn that the array runs
 	}
-	if f, ok := c.out.(*os.File); ok {
+	if f, ok := asFile(c.out); ok {
 		f.Close()
 	}
 	return p.Wait(c.ctx)

@@ -7,12 +7,12 @@ import (
 
 // isTerminal says whether w is a terminal: somebody reads along.
 func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
+	f, ok := asFile(w)
 	if !ok {
 		return false
 	}
 	fi, err := f.Stat()
-	return err == nil && fi.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
+	return err == nil && fi.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull && isConsole(f)
 }
 
 // paint is the colours of one output: none unless it is a terminal, and none with NO_COLOR set.
