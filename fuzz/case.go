@@ -1,6 +1,8 @@
 package fuzz
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -27,16 +29,30 @@ type Case struct {
 	Quiet   time.Duration
 	Disk    sim.DiskOptions
 	Inlines int // so many of the members are Inline
+	Large   int // so many of the members, the last ones, have sectors of 4 KiB
 	Victims []int
 	Clients int
+	Share   Share
 	Ops     int   // of each client in each life
 	Run     int64 // sectors in a row that belong to one client
-	Mix     mix
+	Mix     Mix
 	Lives   []Life
+
+	Scripted bool // what clients do is in Life.Clients, and not drawn
 }
 
-// mix is how often a client does what, in parts of the sum.
-type mix struct{ read, write, fua, zeroes, discard, flush, pause int }
+// Mix is how often a client does what, in parts of the sum.
+type Mix struct{ Read, Write, FUA, Zeroes, Discard, Flush, Pause int }
+
+// Share is what clients have in common.
+type Share uint8
+
+// The ways to share.
+const (
+	shareNone  Share = iota // each has sectors of its own
+	shareReads              // for writing; reads go anywhere
+	shareAll                // requests overlap, in a few places
+)
 
 // End is how a life ends.
 type End uint8
@@ -48,21 +64,26 @@ const (
 	Power            // and the members lose power
 )
 
+// String is the end's name.
 func (e End) String() string { return [...]string{"stop", "kill", "power cut"}[e] }
 
 // Life is the time from one assembly to the next.
 type Life struct {
-	Faults  []fault.Rule // their times count from the beginning of the life
-	Absent  []int        // members that are not there
-	Shuffle bool         // members are offered in another order and under other names
-	Blind   bool         // clients begin at once: nobody reads everything first
-	Settle  bool         // wait for background work before clients begin
-	Finish  bool         // and before closing
-	Fail    int          // this member is failed by hand on the way; -1: none
+	Faults  Faults // their times count from the beginning of the life
+	Absent  []int  // members that are not there
+	Twice   int    // this member is offered a second time, which must be refused; -1: none
+	Shuffle bool   // members are offered in another order and under other names
+	Blind   bool   // clients begin at once: nobody reads everything first
+	Settle  bool   // wait for background work before clients begin
+	Finish  bool   // and before closing
+	Glances int    // so many tasks look, before the clients begin, at what the last crash left open
+	Fail    int    // this member is failed by hand on the way; -1: none
 	End     End
 	Steps   int64    // after so many steps, unless it is Stop
 	Updates int64    // counted from the start of the superblock write of that number; 0: from the beginning of the life
 	Keep    sim.Keep // what the power cut leaves
+	Destroy bool     // sectors of victims that were being written then cannot be read any more
+	Clients [][]Op   // of a Scripted case: what each client does
 }
 
 // NewCase draws the world of seed.
@@ -79,6 +100,9 @@ func NewCase(seed uint64) Case {
 	if rng.IntN(4) == 0 {
 		c.Inlines = 1 + rng.IntN(c.Members)
 	}
+	if rng.IntN(8) == 0 {
+		c.Large = 1 + rng.IntN(c.Members)
+	}
 	c.traffic(rng)
 	c.Victims = c.victims(rng)
 	for range 2 + rng.IntN(4) {
@@ -88,7 +112,7 @@ func NewCase(seed uint64) Case {
 }
 
 func (c *Case) geometry(rng *rand.Rand) {
-	c.Level = []int{1, 1, 5, 5, 5, 10, 10, 4, 0, -1}[rng.IntN(10)]
+	c.Level = []int{1, 1, 1, 5, 5, 5, 6, 6, 6, 10, 10, 4, 0, -1}[rng.IntN(14)]
 	c.Chunk = 4096 << rng.IntN(4)
 	stripes := int64(2 + rng.IntN(14))
 	large := rng.IntN(6) == 0 // so that resync takes several turns, and clients come in between
@@ -109,6 +133,9 @@ func (c *Case) geometry(rng *rand.Rand) {
 	case 5:
 		c.Members = 3 + rng.IntN(3)
 		c.Layout = []int{2, 2, 2, 0, 1, 3, 4, 5}[rng.IntN(8)]
+	case 6:
+		c.Members = 4 + rng.IntN(3)
+		c.Layout = []int{2, 2, 2, 0, 1, 3, 4, 5, 8, 9, 10, 16, 17, 18, 19, 20}[rng.IntN(16)]
 	case 10:
 		c.Members = 2 + rng.IntN(4)
 		c.Layout = []int{0x102, 0x102, 0x201, 0x10201, 0x103}[rng.IntN(5)]
@@ -136,13 +163,20 @@ func (c *Case) traffic(rng *rand.Rand) {
 	c.Clients = 1 + rng.IntN(8)
 	c.Ops = 10 << rng.IntN(5)
 	c.Run = []int64{1, 3, 8, 16, 64, 200}[rng.IntN(6)]
+	if c.Large > 0 {
+		c.Run = (c.Run + 7) / 8 * 8
+	}
+	c.Share = []Share{shareNone, shareNone, shareReads, shareAll}[rng.IntN(4)]
 	on := func(n int) int { // swarm: every kind is left out of some worlds
 		if rng.IntN(3) == 0 {
 			return 0
 		}
 		return n
 	}
-	c.Mix = mix{read: on(8), write: 8, fua: on(3), zeroes: on(2), discard: on(1), flush: on(2), pause: on(2)}
+	c.Mix = Mix{Read: on(8), Write: 8, FUA: on(3), Zeroes: on(2), Discard: on(1), Flush: on(2), Pause: on(2)}
+	if c.Share == shareAll {
+		c.Mix.Discard = 0 // what is discarded and written at once may hold anything
+	}
 }
 
 // victims is a set of members that the array does without.
@@ -154,7 +188,7 @@ func (c *Case) victims(rng *rand.Rand) (list []int) {
 	case c.Level >= 4:
 		n = 1
 	}
-	if c.Level == 10 && c.Layout == 0x103 {
+	if c.Level == 6 || c.Level == 10 && c.Layout == 0x103 {
 		n = 2
 	}
 	if c.Beyond {
@@ -167,6 +201,10 @@ func (c *Case) life(rng *rand.Rand) Life {
 	l := Life{Shuffle: rng.IntN(4) == 0, Settle: rng.IntN(4) == 0, Finish: rng.IntN(2) == 0, Fail: -1, Blind: rng.IntN(3) == 0}
 	if len(c.Lives) > 0 && len(c.Victims) > 0 && rng.IntN(5) == 0 {
 		l.Absent = append(l.Absent, c.Victims[rng.IntN(len(c.Victims))])
+	}
+	l.Twice, l.Destroy, l.Glances = -1, rng.IntN(6) == 0, max(0, rng.IntN(6)-2)
+	if rng.IntN(30) == 0 && c.Level > 0 {
+		l.Twice = rng.IntN(c.Members)
 	}
 	if len(c.Victims) > 0 && rng.IntN(6) == 0 && c.Level > 0 {
 		l.Fail = c.Victims[rng.IntN(len(c.Victims))]
@@ -277,22 +315,79 @@ func (s *source) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// String is the case in a few lines.
-func (c Case) String() string {
-	var b strings.Builder
-	mode := "survivable"
-	if c.Beyond {
-		mode = "beyond"
+// unit is what requests are a multiple of, sectors.
+func (c *Case) unit() int64 {
+	if c.Large > 0 {
+		return 8
 	}
-	fmt.Fprintf(&b, "seed %d, %s: level %d layout %#x, %d members of %v, chunk %d, version %v, bitmap %v, clean %v, quiet %v, %d inline, latency %v+%v, "+
-		"victims %v, %d clients of %d requests, runs of %d sectors, mix %+v\n", c.Seed, mode, c.Level, max(c.Layout, 0), c.Members, c.Sizes, c.Chunk,
-		c.Version, c.Bitmap, c.Assumed, c.Quiet, c.Inlines, c.Disk.Least, c.Disk.Spread, c.Victims, c.Clients, c.Ops, c.Run, c.Mix)
-	for i, l := range c.Lives {
-		fmt.Fprintf(&b, "life %d: %v after %d updates and %d steps, keep %d, absent %v, fail %d, settle %v, finish %v, shuffle %v, blind %v\n", i, l.End, l.Updates, l.Steps, l.Keep, l.Absent, l.Fail,
-			l.Settle, l.Finish, l.Shuffle, l.Blind)
-		for _, f := range l.Faults {
-			fmt.Fprintf(&b, "    %v\n", f)
+	return 1
+}
+
+// String is the case as ParseCase reads it, in a line for the whole and one for each life.
+func (c Case) String() string {
+	lives := c.Lives
+	c.Lives = nil
+	var b strings.Builder
+	encode := func(v any) {
+		text, err := json.Marshal(v)
+		if err != nil {
+			panic(err) // plain fields
 		}
+		b.Write(text)
+		b.WriteByte('\n')
+	}
+	encode(c)
+	for _, l := range lives {
+		encode(l)
 	}
 	return b.String()
+}
+
+// ParseCase reads what String wrote. Empty lines, and those that begin with a #, count for nothing.
+func ParseCase(text string) (c Case, err error) {
+	first := true
+	for l := range strings.Lines(text) {
+		if l = strings.TrimSpace(l); l == "" || l[0] == '#' {
+			continue
+		}
+		d := json.NewDecoder(strings.NewReader(l))
+		d.DisallowUnknownFields()
+		if first {
+			err, first = d.Decode(&c), false
+		} else {
+			life := Life{Twice: -1, Fail: -1}
+			err = d.Decode(&life)
+			c.Lives = append(c.Lives, life)
+		}
+		if err != nil {
+			return c, fmt.Errorf("case: %q: %w", l, err)
+		}
+	}
+	if first {
+		err = errors.New("case: there is nothing in it")
+	}
+	return c, err
+}
+
+// Faults are written as their text.
+type Faults []fault.Rule
+
+// MarshalJSON is a list of texts.
+func (f Faults) MarshalJSON() ([]byte, error) {
+	list := []string{}
+	for _, x := range f {
+		list = append(list, x.String())
+	}
+	return json.Marshal(list)
+}
+
+// UnmarshalJSON reads a list of texts.
+func (f *Faults) UnmarshalJSON(b []byte) error {
+	var list []string
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	all, err := fault.Parse(strings.Join(list, "\n"))
+	*f = all
+	return err
 }

@@ -4,93 +4,92 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
-	"time"
+	"slices"
 
 	"graid/block"
 	"graid/raid"
 )
 
-// client is somebody who uses the array: one request at a time, on sectors that belong to it alone, which lie between those of others.
+// client is somebody who uses the array, one request at a time.
 type client struct {
 	*run
-	a   *raid.Array
-	rng *rand.Rand
-	id  int
+	a *raid.Array
 }
 
-// spot draws a stretch of the client's own sectors; n is 0 when it has none.
-func (c *client) spot() (lba, n int64) {
-	all := int64(len(c.j.sectors))
-	runs := (all + c.Run - 1) / c.Run
-	mine := (runs - int64(c.id) + int64(c.Clients) - 1) / int64(c.Clients)
-	if mine <= 0 {
-		return 0, 0
-	}
-	lo := (c.rng.Int64N(mine)*int64(c.Clients) + int64(c.id)) * c.Run
-	hi := min(lo+c.Run, all)
-	if c.rng.IntN(4) == 0 {
-		return lo, hi - lo
-	}
-	lba = lo + c.rng.Int64N(hi-lo)
-	return lba, 1 + c.rng.Int64N(hi-lba)
-}
-
-// request does one, and judges it.
-func (c *client) request() {
-	lba, n := c.spot()
-	m := &c.Mix
-	pick := c.rng.IntN(m.read + m.write + m.fua + m.zeroes + m.discard + m.flush + m.pause)
-	if n == 0 {
-		pick = m.read + m.write + m.fua + m.zeroes + m.discard // has nothing: flushes, or pauses
-		if m.flush+m.pause == 0 {
-			return
-		}
+// perform does o, and judges it.
+func (c *client) perform(o Op) {
+	o.N = min(o.N, int64(len(c.j.sectors))-o.LBA)
+	if o.N <= 0 && bytes.IndexByte([]byte(onSectors), o.Kind) >= 0 {
+		return // of a case that was made smaller
 	}
 	c.count++
-	r := block.Request{Off: lba * sector, Len: n * sector}
-	switch {
-	case pick < m.read:
-		r.Op, r.Buf = block.Read, bytes.Repeat([]byte{0xA5}, int(r.Len))
-		if err := c.do(r); err == nil {
-			c.judge(c.j.read(lba, r.Buf), r)
-		}
-	case pick < m.read+m.write+m.fua:
-		r.Op, r.Buf = block.Write, make([]byte, r.Len)
-		if pick >= m.read+m.write {
+	r := block.Request{Op: block.Write, Off: o.LBA * sector, Len: o.N * sector}
+	switch o.Kind {
+	case opRead:
+		c.read(c.a, r.Off, r.Len)
+	case opWrite, opFUA:
+		if r.Buf = make([]byte, r.Len); o.Kind == opFUA {
 			r.Flags = block.FUA
 		}
-		c.j.write(lba, n, r.Buf)
-		c.mutated(c.do(r), r, lba, n)
-	case pick < m.read+m.write+m.fua+m.zeroes:
+		c.write(o, r)
+	case opZeroes:
 		r.Op = block.WriteZeroes
-		c.j.write(lba, n, nil)
-		c.mutated(c.do(r), r, lba, n)
-	case pick < m.read+m.write+m.fua+m.zeroes+m.discard:
+		c.write(o, r)
+	case opDiscard:
 		r.Op = block.Discard
-		c.j.discarded(lba, n)
-		if c.do(r) != nil {
-			c.j.failed(lba, n)
-		}
-	case pick < m.read+m.write+m.fua+m.zeroes+m.discard+m.flush:
-		began := c.j.clock
-		if c.do(block.Request{Op: block.Flush}) == nil {
+		c.h.spare(o.LBA, o.N)
+		c.write(o, r)
+	case opFlush:
+		began := c.j.begin()
+		if c.do(c.a, block.Request{Op: block.Flush}) == nil {
 			c.j.flushed(began)
 		}
-	default:
-		c.host.Sleep(time.Duration(c.rng.Int64N(int64(c.Disk.Least) * 1000)))
+	case opPause:
+		c.host.Sleep(o.Pause)
 	}
 }
 
-// mutated tells the judge how a write ended.
-func (c *client) mutated(err error, r block.Request, lba, n int64) {
+// write does r, a write of some kind, and tells the judges.
+func (c *client) write(o Op, r block.Request) {
+	v, began := c.j.write(o.LBA, o.N, r.Buf)
+	end := c.h.begin(call{lba: o.LBA, n: o.N, began: began, v: v})
+	how := done
+	switch err := c.do(c.a, r); {
+	case err != nil:
+		c.h.spare(o.LBA, o.N)
+		how = failed
+	case o.Kind == opDiscard:
+		how = maybe
+	case o.Kind == opFUA:
+		how = durable
+	}
+	c.j.wrote(o.LBA, o.N, began, how)
+	end(c.j.clock)
+}
+
+// read does a read of [off, off+n), and judges it. It says whether it succeeded.
+func (r *run) read(a *raid.Array, off, n int64) bool {
+	req := block.Request{Op: block.Read, Off: off, Len: n, Buf: bytes.Repeat([]byte{0xA5}, int(n))}
+	c := call{lba: off / sector, n: n / sector, began: r.j.begin()}
+	r.j.reading++
+	err := r.do(a, req)
+	if r.j.reading--; err != nil {
+		return false
+	}
+	c.got = make([]version, c.n)
+	err = r.j.read(c.lba, req.Buf, c.began, func(lba int64, v version) {
+		if c.got[lba-c.lba] = v; v == garbage {
+			r.h.spare(lba, 1)
+		}
+	})
 	if err != nil {
-		c.j.failed(lba, n)
-		return
+		r.fail("%v returned wrong data: %w", req, err)
 	}
-	c.j.acked(lba, n, r.Flags&block.FUA != 0)
+	r.h.begin(c)(r.j.clock)
+	return true
 }
 
-// do performs r on the array. An error that must not be is the end of the world.
+// do performs req on the array. An error that must not be is the end of the world.
 func (r *run) do(a *raid.Array, req block.Request) error {
 	err := a.Do(ctx, req)
 	r.w.Note("array", req, err)
@@ -104,33 +103,35 @@ func (r *run) do(a *raid.Array, req block.Request) error {
 	return err
 }
 
-func (c *client) do(req block.Request) error { return c.run.do(c.a, req) }
-
-func (r *run) judge(err error, req block.Request) {
-	if err != nil {
-		r.fail("%v returned wrong data: %w", req, err)
-	}
-}
-
 // piece is how much verify reads at a time, bytes.
 const piece = 96 << 10
 
-// verify reads all of the array. Where it may not be readable, it is read sector by sector.
+// verify reads all of the array. Where it may not be readable, it is read in small pieces.
 func (r *run) verify(a *raid.Array) {
-	size := r.lay.size()
+	size := r.size()
 	for off := int64(0); off < size && r.err == nil && !r.broken; off += piece {
-		req := block.Request{Op: block.Read, Off: off, Len: min(piece, size-off)}
-		req.Buf = bytes.Repeat([]byte{0xA5}, int(req.Len))
-		if r.do(a, req) == nil {
-			r.judge(r.j.read(off/sector, req.Buf), req)
+		n := min(piece, size-off)
+		if r.read(a, off, n) {
 			continue
 		}
-		for at := off; at < off+req.Len && r.err == nil; at += 4096 {
-			small := block.Request{Op: block.Read, Off: at, Len: min(4096, off+req.Len-at)}
-			small.Buf = bytes.Repeat([]byte{0xA5}, int(small.Len))
-			if r.do(a, small) == nil {
-				r.judge(r.j.read(at/sector, small.Buf), small)
-			}
+		for at := off; at < off+n && r.err == nil; at += 4096 {
+			r.read(a, at, min(4096, off+n-at))
 		}
+	}
+}
+
+// glance looks at what the last crash left open, now with this neighbourhood and now with that, so that whatever has a say in which
+// copy is read gives different answers.
+func (r *run) glance(a *raid.Array, rng *rand.Rand) {
+	suspects := slices.Clone(r.j.suspects)
+	for range min(8, len(suspects)) {
+		unit, size := r.unit(), r.size()/sector
+		lba := suspects[rng.IntN(len(suspects))]
+		lo := max(0, lba-rng.Int64N(40)) / unit * unit
+		hi := min(size, (lba+rng.Int64N(16)+unit)/unit*unit)
+		if lba >= hi || r.err != nil || r.broken {
+			return
+		}
+		r.read(a, lo*sector, (hi-lo)*sector)
 	}
 }

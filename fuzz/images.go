@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 
@@ -60,7 +61,7 @@ func (r *run) assemble() *raid.Array {
 		}
 	}
 	o := r.look(offered)
-	open := func(force bool) (*raid.Array, error) {
+	open := func(force, twice bool) (*raid.Array, error) {
 		var members []raid.Member
 		r.paths = make([]string, r.Members)
 		for i, m := range offered {
@@ -70,13 +71,23 @@ func (r *run) assemble() *raid.Array {
 			}
 			members = append(members, raid.Member{Path: r.paths[m], Dev: r.disks[m].Open()})
 		}
+		if twice {
+			members = append(members, raid.Member{Path: "copy", Dev: r.disks[r.life.Twice].Open()})
+		}
 		for m, here := range o.here {
 			r.lost[m] = !here
 		}
 		r.torn, r.unsynced = o.dirty, o.dirty
 		return raid.Assemble(ctx, members, raid.Options{Sched: r.host, Run: true, Force: force, Quiet: r.Quiet, OnEvent: r.hear})
 	}
-	a, err := open(false)
+	if m := r.life.Twice; m >= 0 && !slices.Contains(r.life.Absent, m) {
+		if _, err := open(false, true); err == nil {
+			r.fail("%s was offered twice: started", name(m))
+			return nil
+		}
+		r.seen["offered twice"]++
+	}
+	a, err := open(false, false)
 	switch {
 	case err == nil && o.refuse:
 		r.fail("dirty, and members missing (here: %v): started without force", o.here)
@@ -86,7 +97,8 @@ func (r *run) assemble() *raid.Array {
 		return a
 	case o.refuse && strings.Contains(err.Error(), "--force") && o.enough:
 		r.seen["refused, forced"]++
-		if a, err = open(true); err == nil {
+		r.halfMade()
+		if a, err = open(true, false); err == nil {
 			return a
 		}
 		r.fail("forced: %w", err)
@@ -163,28 +175,37 @@ func (r *run) images(state raid.Status, closed error) {
 	r.content(o, agrees, closed == nil)
 }
 
-// at is a sector of a member's data area.
+// at is a sector of a member's data area, nil if it cannot be read.
 func (r *run) at(o outlook, role int, row int64) []byte {
 	from := o.supers[role].dataAt + row
+	if r.disks[role].IsBad(from) {
+		return nil
+	}
 	return r.disks[role].Image()[from : from+sector]
 }
 
-// parities judges every row that is said to agree, when all members are there.
-func (r *run) parities(o outlook, agrees int64) {
-	if slices.Contains(o.here, false) {
-		return
-	}
-	for row := int64(0); row < agrees; row += sector {
-		var sum [sector]byte
-		for role := range r.Members {
-			for i, b := range r.at(o, role, row) {
-				sum[i] ^= b
-			}
+// row is the sectors of a row of the members that are in sync, by role.
+func (r *run) row(o outlook, row int64) (of [][]byte, missing int) {
+	for role, here := range o.here {
+		var b []byte
+		if here {
+			b = r.at(o, role, row)
 		}
-		switch {
-		case sum == [sector]byte{}:
-			delete(r.tainted, row)
-		default:
+		if of = append(of, b); b == nil {
+			missing++
+		}
+	}
+	return of, missing
+}
+
+// parities judges every row that is said to agree and has more parity than members are missing.
+func (r *run) parities(o outlook, agrees int64) {
+	for row := int64(0); row < agrees; row += sector {
+		of, missing := r.row(o, row)
+		if _, tainted := r.tainted[row]; missing > 1 || missing == 1 && (tainted || !r.whole || r.lay.second == nil) {
+			continue
+		}
+		if !r.lay.holds(row, of) {
 			r.fail("closed, and the parity of row %d is not the sum (rows agree below %d, it says)", row, agrees)
 			return
 		}
@@ -203,7 +224,7 @@ func (r *run) copies(o outlook, agrees int64) {
 			if first == nil {
 				first = b
 			}
-			if !bytes.Equal(first, b) {
+			if b != nil && !bytes.Equal(first, b) {
 				r.fail("closed, and the copies of sector %d differ: %s has %s, another %s (they agree below %d, it says)", off/sector, name(p.role),
 					describe(b, off/sector), describe(first, off/sector), agrees)
 				return
@@ -214,6 +235,7 @@ func (r *run) copies(o outlook, agrees int64) {
 
 // content judges every sector, read from the images, and takes it for durable if it was said to be.
 func (r *run) content(o outlook, agrees int64, durable bool) {
+	began := r.j.begin()
 	for lba := range int64(len(r.j.sectors)) {
 		var b []byte
 		p := r.lay.places(lba * sector)
@@ -222,31 +244,25 @@ func (r *run) content(o outlook, agrees int64, durable bool) {
 				b = r.at(o, p.role, p.row)
 			}
 		}
+		if b == nil && r.lay.parity != nil {
+			of, _ := r.row(o, p[0].row)
+			b = r.lay.solve(p[0].row, p[0].role, of)
+		}
 		switch {
-		case b == nil && r.lay.parity != nil:
-			b = make([]byte, sector)
-			for role := range r.Members {
-				if role == p[0].role {
-					continue
-				}
-				if !o.here[role] {
-					return // beyond
-				}
-				for i, x := range r.at(o, role, p[0].row) {
-					b[i] ^= x
-				}
-			}
 		case b == nil:
-			return // beyond
+			continue // nobody can tell
 		case r.lay.parity == nil && r.Level > 0 && lba*sector >= agrees:
 			continue // copies may differ
 		}
-		if err := r.j.readOne(lba, b); err != nil {
+		if _, err := r.j.readOne(lba, b, began); err != nil {
 			r.fail("closed, and on the members %w", err)
 			return
 		}
 		if durable {
 			r.j.collapse(lba)
 		}
+	}
+	if !slices.Contains(o.here, false) {
+		maps.DeleteFunc(r.tainted, func(row int64, _ uint64) bool { return row < agrees })
 	}
 }

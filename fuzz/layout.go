@@ -12,14 +12,17 @@ type place struct {
 type layout struct {
 	level, members int
 	chunk          int64
+	used           int64     // of each member, bytes
 	rows           int64     // of each member that redundancy covers; 0 without
 	chunks         [][]place // by chunk of the array: its copies
 	parity         []int     // by stripe: the role that has it; nil without
+	second         []int     // by stripe: the role that has Q; nil but in raid6
+	coef           [][]byte  // by stripe, by role: its coefficient in Q
 }
 
 // newLayout is the layout of an array whose members have so many bytes for data, by role; used is the superblock's size, bytes.
 func newLayout(level, word int, chunk int64, sizes []int64, used int64) *layout {
-	l := &layout{level: level, members: len(sizes), chunk: chunk, rows: used}
+	l := &layout{level: level, members: len(sizes), chunk: chunk, rows: used, used: used}
 	switch level {
 	case -1:
 		for role, size := range sizes {
@@ -43,6 +46,9 @@ func newLayout(level, word int, chunk int64, sizes []int64, used int64) *layout 
 	case 4, 5:
 		l.rows = used / chunk * chunk
 		l.withParity(word)
+	case 6:
+		l.rows = used / chunk * chunk
+		l.withTwo(word)
 	case 10:
 		l.copied(word)
 	}
@@ -137,7 +143,10 @@ func (l *layout) enough(here []bool) bool {
 			missing++
 		}
 	}
-	if l.parity != nil {
+	switch {
+	case l.second != nil:
+		return missing <= 2
+	case l.parity != nil:
 		return missing <= 1
 	}
 	for _, copies := range l.chunks {

@@ -3,17 +3,19 @@ package fuzz
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"graid/block"
 	"graid/raid"
 	"graid/sched"
+	"graid/sim"
 )
 
 // live is one life, from assembly to its end.
 func (r *run) live() {
 	l := r.life
-	r.host, r.lost, r.unsynced, r.cut = r.w.Host(fmt.Sprintf("life%d", r.number)), make([]bool, r.Members), false, false
+	r.host, r.lost, r.unsynced, r.cut, r.h = r.w.Host(fmt.Sprintf("life%d", r.number)), make([]bool, r.Members), false, false, newHistory()
 	over, ended := r.host.NewEvent(), false
 	end := func(cut bool) {
 		if !ended {
@@ -30,7 +32,7 @@ func (r *run) live() {
 			r.host.Kill()
 			for _, d := range r.disks {
 				if l.End == Power {
-					d.Cut(l.Keep)
+					r.powerCut(d)
 				} else {
 					d.Abandon()
 				}
@@ -43,6 +45,7 @@ func (r *run) live() {
 		end(false)
 	})
 	over.Wait()
+	r.registers()
 	for _, d := range r.disks {
 		d.ForgetMet()
 		r.spoilt = r.spoilt || d.BadSectors() > 0
@@ -55,6 +58,19 @@ func (r *run) live() {
 	}
 	if r.w.Steps() > maxSteps {
 		r.fail("too long")
+	}
+}
+
+// registers judges the history of this life. Where copies may differ and members go, a sector need not be a register: what was read from
+// the one that went is not what the other has, until resync or the write that was under way is over.
+func (r *run) registers() {
+	if r.err != nil || r.unsure() || r.lay != nil && r.lay.parity == nil && r.anyAiling() {
+		return
+	}
+	checked, err := r.h.check(int64(len(r.j.sectors)))
+	r.seen["registers"] += checked
+	if err != nil {
+		r.fail("%w", err)
 	}
 }
 
@@ -85,8 +101,8 @@ func (r *run) body() {
 	if a == nil {
 		return
 	}
-	if got := a.Info().Size; got != r.lay.size() {
-		r.fail("the array has %d bytes, and the layout %d", got, r.lay.size())
+	if got := a.Info().Size; got != r.size() {
+		r.fail("the array has %d bytes, and the layout %d", got, r.size())
 		return
 	}
 	for _, d := range r.disks {
@@ -124,26 +140,46 @@ func (r *run) body() {
 	}
 }
 
-// traffic is clients side by side, and a hand that fails a member.
+// traffic is those who glance, clients side by side, and a hand that fails a member.
 func (r *run) traffic(a *raid.Array) {
 	g := sched.NewGroup(r.host)
+	for i := range r.life.Glances {
+		rng := r.w.Rand(fmt.Sprintf("glance %d of life %d", i, r.number), "reads")
+		g.Go(func() { r.glance(a, rng) })
+	}
 	for i := range r.Clients {
-		rng := r.w.Rand(fmt.Sprintf("client %d of life %d", i, r.number), "requests")
+		ops := r.script(r.w.Rand(fmt.Sprintf("client %d of life %d", i, r.number), "requests"), &r.life, i, r.size()/sector)
 		g.Go(func() {
-			c := client{r, a, rng, i}
-			for n := 0; n < r.Ops && r.err == nil && !r.broken; n++ {
-				c.request()
+			c := client{r, a}
+			for n := 0; n < len(ops) && r.err == nil && !r.broken; n++ {
+				c.perform(ops[n])
 			}
 		})
 	}
 	if m := r.life.Fail; m >= 0 {
 		rng := r.w.Rand(fmt.Sprintf("hand of life %d", r.number), "when")
 		g.Go(func() {
-			r.host.Sleep(time.Duration(rng.Int64N(int64(r.Case.Disk.Least)*1000 + 1)))
+			r.host.Sleep(time.Duration(rng.Int64N(int64(r.Disk.Least)*1000 + 1)))
 			if err := a.Fail(ctx, r.paths[m]); err != nil && !r.Beyond && !errors.Is(err, raid.ErrNotMember) {
 				r.fail("to fail %s by hand: %w", name(m), err)
 			}
 		})
 	}
 	g.Wait()
+}
+
+// powerCut cuts a member's power.
+func (r *run) powerCut(d *sim.Disk) {
+	var torn []int64
+	if r.life.Destroy && slices.ContainsFunc(r.Victims, func(m int) bool { return name(m) == d.Name() }) {
+		torn = d.Underway()
+	}
+	d.Cut(r.life.Keep)
+	rng := r.w.Rand(d.Name(), fmt.Sprintf("sectors destroyed in life %d", r.number))
+	for _, off := range torn {
+		if off >= r.dataAt() && off < r.dataAt()+r.lay.used && rng.IntN(2) == 0 {
+			r.seen["sector destroyed"]++
+			d.Destroy(off)
+		}
+	}
 }

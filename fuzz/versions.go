@@ -1,95 +1,41 @@
 package fuzz
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"slices"
 )
 
-const sector = 512 // bytes
-
-// version is one content of a sector: a serial number that the content is made from, with the sector's place.
-type version uint64
-
-const (
-	zero    version = 0           // all zeroes
-	unknown version = 1<<64 - 1   // anything
-	garbage version = 1<<64 - 2   // as read: nothing that was ever written there
-	stamp           = 0x67726169d // in the first word of every sector written, beside its place
-)
-
-// imprint fills b, a sector, with version v of sector lba.
-func imprint(b []byte, lba int64, v version) {
-	if v == zero {
-		clear(b[:sector])
-		return
-	}
-	binary.LittleEndian.PutUint64(b, uint64(lba)^stamp<<28)
-	binary.LittleEndian.PutUint64(b[8:], uint64(v))
-	x := uint64(lba)*0x9E3779B97F4A7C15 + uint64(v)*0xBF58476D1CE4E5B9
-	for i := 16; i < sector; i += 8 {
-		x += 0x9E3779B97F4A7C15
-		z := (x ^ x>>30) * 0xBF58476D1CE4E5B9
-		z = (z ^ z>>27) * 0x94D049BB133111EB
-		binary.LittleEndian.PutUint64(b[i:], z^z>>31)
-	}
-}
-
-// identify is the version of sector lba that b is.
-func identify(b []byte, lba int64) version {
-	v := version(binary.LittleEndian.Uint64(b[8:]))
-	var whole [sector]byte
-	switch {
-	case v == zero && bytes.Equal(b[:sector], whole[:]):
-		return zero
-	case v == zero || v == garbage || v == unknown || binary.LittleEndian.Uint64(b) != uint64(lba)^stamp<<28:
-		return garbage
-	}
-	if imprint(whole[:], lba, v); !bytes.Equal(b[:sector], whole[:]) {
-		return garbage
-	}
-	return v
-}
-
-// describe says what b is, for whoever reads a report.
-func describe(b []byte, lba int64) string {
-	switch v := identify(b, lba); {
-	case v == zero:
-		return "zeroes"
-	case v != garbage:
-		return fmt.Sprintf("version %d", v)
-	}
-	if at := int64(binary.LittleEndian.Uint64(b) ^ stamp<<28); at >= 0 && at < 1<<40 {
-		if v := identify(b, at); v != garbage {
-			return fmt.Sprintf("version %d of sector %d", v, at)
-		}
-		return fmt.Sprintf("a mix that begins as version %d of sector %d", binary.LittleEndian.Uint64(b[8:]), at)
-	}
-	return fmt.Sprintf("garbage (%x…)", b[:16])
-}
-
-// written is a version on its way to being durable.
+// written is a version that may be what is durable.
 type written struct {
-	v     version
-	acked int64 // when it was acknowledged, on the judge's clock; 0: not
+	v            version
+	began, ended int64 // on the judge's clock; ended is 0 while it is under way
+	ok           bool  // acknowledged: what ended before it began is gone for good
 }
+
+// old is the time of what an earlier life wrote: before everything.
+const old = 1
 
 // state is what is known of a sector.
 type state struct {
-	base  []version // any of these may be what is durable
-	since []written // written since, oldest first
-	now   version   // what a read returns
-	vague bool      // now is not known: it is any of base and since; the next read tells
-	loose bool      // and may change from read to read: a write failed there
+	all    []written // any of these may be what is durable
+	past   []written // and these may be what a read returns that began long ago
+	now    version   // what a read returns
+	vague  bool      // now is not known: a read tells
+	loose  bool      // and may change from read to read: a write failed there
+	listed bool      // a flush has to look at it
+	crowd  bool      // writes were under way together: nobody knows which came last
+	under  int       // writes under way
+	ended  int64     // when the last of them was over
 }
 
-// versions judges the content of an array.
+// versions judges the content of an array. Its clock goes on with whatever begins or ends.
 type versions struct {
-	sectors []state
-	serial  version
-	clock   int64
-	dirty   map[int64]bool // sectors with since
+	sectors  []state
+	serial   version
+	clock    int64
+	reading  int     // reads under way
+	dirty    []int64 // sectors that are listed
+	suspects []int64 // sectors of which the last crash left several contents
 
 	// excused says whether sector lba may hold anything: what it should hold is beyond what redundancy can tell.
 	excused func(lba int64) bool
@@ -98,140 +44,205 @@ type versions struct {
 }
 
 func newVersions(sectors int64, v version) *versions {
-	j := &versions{sectors: make([]state, sectors), dirty: map[int64]bool{}}
+	j := &versions{sectors: make([]state, sectors), clock: old}
 	for i := range j.sectors {
-		j.sectors[i] = state{base: []version{v}, now: v, vague: v == unknown}
+		j.sectors[i] = state{all: []written{{v, 0, old, true}}, now: v, vague: v == unknown}
 	}
 	return j
 }
 
-// write makes the content of [lba, lba+n), n sectors, and takes note that it is on its way.
-func (j *versions) write(lba, n int64, buf []byte) {
+// begin is the time at which something begins.
+func (j *versions) begin() int64 {
+	j.clock++
+	return j.clock
+}
+
+// write makes the content of [lba, lba+n), n sectors, takes note that it is on its way, and returns its version; buf nil is zeroes.
+func (j *versions) write(lba, n int64, buf []byte) (v version, began int64) {
+	began = j.begin()
+	if buf != nil {
+		j.serial++
+		v = j.serial
+	}
 	for i := range n {
-		v := zero
 		if buf != nil {
-			j.serial++
-			v = j.serial
 			imprint(buf[i*sector:], lba+i, v)
 		}
 		s := &j.sectors[lba+i]
-		s.since = append(s.since, written{v, 0})
-		j.dirty[lba+i] = true
+		s.all = append(s.all, written{v, began, 0, false})
+		s.under++
+		s.crowd = s.under > 1
+		j.list(lba + i)
+	}
+	return v, began
+}
+
+func (j *versions) list(lba int64) {
+	if s := &j.sectors[lba]; !s.listed {
+		s.listed = true
+		j.dirty = append(j.dirty, lba)
 	}
 }
 
-// acked says that the last write of those sectors succeeded; durable that it had FUA.
-func (j *versions) acked(lba, n int64, durable bool) {
+// fate is how a change ended.
+type fate uint8
+
+const (
+	done    fate = iota
+	durable      // done, with FUA
+	maybe        // a discard: what is there is what was, or zeroes
+	failed       // it may have happened, or partly
+)
+
+// wrote says that the write that began then is over.
+func (j *versions) wrote(lba, n, began int64, how fate) {
 	j.clock++
 	for i := lba; i < lba+n; i++ {
 		s := &j.sectors[i]
-		last := &s.since[len(s.since)-1]
-		last.acked, s.now, s.vague, s.loose = j.clock, last.v, false, false
-		if durable {
-			s.base, s.since = append(s.base[:0], s.now), s.since[:0]
-			delete(j.dirty, i)
+		at := len(s.all) - 1
+		for s.all[at].began != began {
+			at--
+		}
+		w := &s.all[at]
+		w.ended, w.ok, s.ended = j.clock, how <= durable, j.clock
+		switch {
+		case how == failed:
+			s.vague, s.loose = true, true
+		case how == maybe || s.crowd:
+			s.vague = true
+		default:
+			s.now, s.vague, s.loose = w.v, false, false
+		}
+		if s.under--; s.under == 0 {
+			s.crowd = false
+		}
+		if how == durable {
+			j.supersede(s, began)
 		}
 	}
 }
 
-// failed says that the last write of those sectors did not: it may have happened, or partly.
-func (j *versions) failed(lba, n int64) {
-	for i := lba; i < lba+n; i++ {
-		j.sectors[i].vague, j.sectors[i].loose = true, true
-	}
-}
-
-// discarded says that the sectors were discarded: they read as before or as zeroes.
-func (j *versions) discarded(lba, n int64) {
-	for i := lba; i < lba+n; i++ {
-		s := &j.sectors[i]
-		s.merge()
-		s.base, s.vague = append(s.base, zero), true
-	}
-}
-
-// merge makes everything that is on its way part of base.
-func (s *state) merge() {
-	for _, w := range s.since {
-		if !slices.Contains(s.base, w.v) {
-			s.base = append(s.base, w.v)
-		}
-	}
-	s.since = s.since[:0]
-}
-
-// flushed says that a flush succeeded that began at that time of the judge's clock.
-func (j *versions) flushed(began int64) {
-	for i := range j.dirty {
-		s := &j.sectors[i]
-		for k := len(s.since) - 1; k >= 0; k-- {
-			if w := s.since[k]; w.acked != 0 && w.acked <= began {
-				s.base = append(s.base[:0], w.v)
-				s.since = append(s.since[:0], s.since[k+1:]...)
-				break
+// supersede drops what ended before that time: something that began then is durable.
+func (j *versions) supersede(s *state, began int64) {
+	if j.reading == 0 {
+		s.past = s.past[:0]
+	} else {
+		for _, w := range s.all {
+			if w.ended != 0 && w.ended < began {
+				s.past = append(s.past, w)
 			}
 		}
-		if len(s.since) == 0 {
-			delete(j.dirty, i)
+	}
+	s.all = slices.DeleteFunc(s.all, func(w written) bool { return w.ended != 0 && w.ended < began })
+}
+
+// flushed says that a flush succeeded that began at that time.
+func (j *versions) flushed(began int64) {
+	left := j.dirty[:0]
+	for _, lba := range j.dirty {
+		s := &j.sectors[lba]
+		latest, more := int64(0), false
+		for _, w := range s.all {
+			if done := w.ended != 0 && w.ended <= began; done && w.ok {
+				latest = max(latest, w.began)
+			} else if !done {
+				more = true
+			}
+		}
+		if j.supersede(s, latest); more {
+			left = append(left, lba)
+		} else {
+			s.listed = false
 		}
 	}
+	j.dirty = left
 }
 
 // crashed says that the array went down: what was on its way may be there or not.
 func (j *versions) crashed() {
+	j.suspects, j.reading = j.suspects[:0], 0
 	for i := range j.sectors {
 		s := &j.sectors[i]
-		if len(s.since) > 0 || len(s.base) > 1 {
-			s.merge()
-			s.vague, s.loose = true, false
+		s.under, s.crowd, s.listed, s.ended, s.past = 0, false, false, 0, nil
+		if len(s.all) == 1 && !s.loose {
+			continue
 		}
+		j.suspects = append(j.suspects, int64(i))
+		var kept []written
+		for _, w := range s.all {
+			if !slices.ContainsFunc(kept, func(k written) bool { return k.v == w.v }) {
+				kept = append(kept, written{w.v, 0, old, true})
+			}
+		}
+		s.all, s.vague, s.loose = kept, true, false
 	}
-	clear(j.dirty)
+	j.dirty = j.dirty[:0]
 }
 
-// read judges what a read of [lba, …) returned.
-func (j *versions) read(lba int64, buf []byte) error {
+// read judges what a read of [lba, …) returned that began then. seen, if it is not nil, is told each version.
+func (j *versions) read(lba int64, buf []byte, began int64, seen func(lba int64, v version)) error {
+	j.clock++
 	for i := range int64(len(buf) / sector) {
-		if err := j.readOne(lba+i, buf[i*sector:(i+1)*sector]); err != nil {
+		got, err := j.readOne(lba+i, buf[i*sector:(i+1)*sector], began)
+		if err != nil {
 			return err
+		}
+		if seen != nil {
+			seen(lba+i, got)
 		}
 	}
 	return nil
 }
 
-func (j *versions) readOne(lba int64, b []byte) error {
+func (j *versions) readOne(lba int64, b []byte, began int64) (version, error) {
 	s, got := &j.sectors[lba], identify(b, lba)
-	if !s.vague && got == s.now {
-		return nil
+	quiet := s.under == 0 && s.ended < began // nothing was written meanwhile
+	if quiet && !s.vague && got == s.now {
+		return got, nil
 	}
-	if s.now == unknown && !s.vague || s.vague && slices.Contains(s.base, unknown) {
-		return nil
+	if quiet && !s.vague && s.now == unknown {
+		return garbage, nil
 	}
-	maybe := got != garbage && (slices.Contains(s.base, got) || slices.ContainsFunc(s.since, func(w written) bool { return w.v == got }))
+	latest := int64(0)
+	for _, w := range s.all {
+		if w.ok && w.ended != 0 && w.ended < began {
+			latest = max(latest, w.began)
+		}
+	}
+	may := func(v version) bool { // the sector may hold v
+		holds := func(w written) bool { return w.v == v && (w.ended == 0 || w.ended >= latest) }
+		return slices.ContainsFunc(s.all, holds) || !quiet && slices.ContainsFunc(s.past, holds)
+	}
+	anyhow := got != garbage && slices.ContainsFunc(s.all, func(w written) bool { return w.v == got })
 	switch {
-	case maybe && (s.vague || j.unsure() && len(s.base) > 1):
+	case !(quiet && !s.vague) && may(unknown):
+		return garbage, nil
+	case got != garbage && !quiet && may(got):
+		return got, nil
+	case got != garbage && s.vague && may(got), anyhow && j.unsure() && len(s.all) > 1:
 		s.now, s.vague = got, s.loose
-		return nil
+		return got, nil
 	case j.excused(lba):
-		s.base, s.now = append(s.base[:0], unknown), unknown
-		return nil
+		s.all = slices.DeleteFunc(s.all, func(w written) bool { return w.ended != 0 })
+		s.all = append(s.all, written{unknown, 0, old, true})
+		s.now, s.vague = unknown, s.under > 0
+		return garbage, nil
 	}
-	return fmt.Errorf("sector %d holds %s, and must hold %s", lba, describe(b, lba), s)
+	return got, fmt.Errorf("sector %d holds %s, and must hold %s", lba, describe(b, lba), s)
 }
 
 func (s *state) String() string {
 	if !s.vague {
-		return fmt.Sprintf("version %d (durable: one of %v, on their way: %v)", s.now, s.base, s.since)
+		return fmt.Sprintf("version %d (may be durable: %v)", s.now, s.all)
 	}
-	return fmt.Sprintf("one of %v or of %v", s.base, s.since)
+	return fmt.Sprintf("one of %v", s.all)
 }
 
 // collapse says that what sector lba holds now is durable on every copy.
 func (j *versions) collapse(lba int64) {
 	s := &j.sectors[lba]
-	if s.vague {
+	if s.vague || s.under > 0 {
 		return
 	}
-	s.base, s.since, s.loose = append(s.base[:0], s.now), s.since[:0], false
-	delete(j.dirty, lba)
+	s.all, s.loose = append(s.all[:0], written{s.now, 0, old, true}), false
 }

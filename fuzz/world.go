@@ -42,12 +42,15 @@ type run struct {
 	disks []*sim.Disk
 	lay   *layout
 	j     *versions
+	h     *history // of this life
 	err   error
 	seen  map[string]int // how often rare things happened
 	count int64          // requests of clients
 
-	tainted map[int64]bool // rows of a parity array whose parity may not be the sum: a cut came while they were written
-	spoilt  bool           // some member has had sectors that could not be read
+	tainted map[int64]uint64 // rows of a parity array whose parity may not be the sum: a cut came while they were written. A set of the
+	// roles that may have been computed from it since
+	whole  bool // every other row had its parity made right
+	spoilt bool // some member has had sectors that could not be read
 
 	// Of this life.
 	number   int
@@ -63,7 +66,7 @@ type run struct {
 
 // Run runs the world of c and judges it. Of one that fails the last lines are kept, at least 200.
 func Run(c Case, lines int) *Report {
-	r := &run{Case: c, w: sim.New(c.Seed), tainted: map[int64]bool{}, seen: map[string]int{}}
+	r := &run{Case: c, w: sim.New(c.Seed), tainted: map[int64]uint64{}, seen: map[string]int{}}
 	defer r.w.Close()
 	r.w.Keep(max(lines, 200))
 	rep := &Report{Case: c, Seen: r.seen}
@@ -106,6 +109,9 @@ func (r *run) create() bool {
 	for i, n := range r.Sizes {
 		o := r.Disk
 		o.Size, o.Inline = r.dataAt()+n+(64<<10), i < r.Inlines
+		if i >= r.Members-r.Large {
+			o.Block = 4096
+		}
 		d := r.w.Disk(name(i), o)
 		if !r.Assumed {
 			for k := range d.Image() {
@@ -134,9 +140,16 @@ func (r *run) create() bool {
 	if !r.Assumed {
 		first = unknown
 	}
-	r.j = newVersions(r.lay.size()/sector, first)
+	r.whole = r.Assumed
+	r.j = newVersions(r.size()/sector, first)
 	r.j.excused, r.j.unsure = r.excused, r.unsure
 	return true
+}
+
+// size is the array's, bytes: what the layout has room for, in whole blocks.
+func (r *run) size() int64 {
+	unit := r.unit() * sector
+	return r.lay.size() / unit * unit
 }
 
 func (r *run) super(member int) *super {
@@ -156,29 +169,51 @@ func (r *run) superAt(member int) int64 {
 
 // crashed is what the judges learn when the array went down.
 func (r *run) crashed() {
-	if r.lay.parity != nil {
-		for lba := range r.j.sectors {
-			if s := &r.j.sectors[lba]; len(s.since) > 0 || len(s.base) > 1 || s.loose {
-				r.taint(int64(lba))
-			}
+	r.j.crashed()
+	if r.lay.parity == nil {
+		return
+	}
+	for _, lba := range r.j.suspects {
+		for _, p := range r.lay.places(lba * sector) {
+			r.tainted[p.row] |= 0
 		}
 	}
-	r.j.crashed()
+	r.stain()
 }
 
-func (r *run) taint(lba int64) {
-	for _, p := range r.lay.places(lba * sector) {
-		r.tainted[p.row] = true
+// halfMade is what the judges learn when an array goes on, one member short, whose parities nobody has made right yet: they may
+// contradict each other anywhere.
+func (r *run) halfMade() {
+	if r.lay.second == nil || r.whole {
+		return
+	}
+	for row := int64(0); row < r.lay.rows; row += sector {
+		r.tainted[row] |= 0
+	}
+	r.stain()
+}
+
+// stain takes note of whose sectors may have been computed, and written, from a parity that was not right.
+func (r *run) stain() {
+	var roles uint64
+	for role := range r.Members {
+		if r.lost[role] || r.ailing(role) {
+			roles |= 1 << role
+		}
+	}
+	for row := range r.tainted {
+		r.tainted[row] |= roles
 	}
 }
 
-// excused says whether a sector may hold anything: it would have to be computed from a parity that a cut interrupted.
+// excused says whether a sector may hold anything: it would have to be computed from a parity that a cut interrupted, or was.
 func (r *run) excused(lba int64) bool {
 	if r.lay.parity == nil {
 		return false
 	}
 	p := r.lay.places(lba * sector)[0]
-	ok := r.tainted[p.row] && (r.lost[p.role] || r.ailing(p.role))
+	roles, tainted := r.tainted[p.row]
+	ok := tainted && (r.lost[p.role] || r.ailing(p.role) || r.lay.second != nil && roles>>p.role&1 != 0)
 	if ok {
 		r.seen["write hole"]++
 	}
@@ -214,6 +249,7 @@ func (r *run) hear(e raid.Event) {
 	case raid.EventFail:
 		if role := slices.Index(r.paths, e.Member); role >= 0 {
 			r.lost[role] = true
+			r.halfMade()
 			if !slices.Contains(r.Victims, role) {
 				r.fail("%s failed, which nothing was wrong with: %s", name(role), e.Detail)
 			}
@@ -224,7 +260,7 @@ func (r *run) hear(e raid.Event) {
 		}
 	case raid.EventRebuildEnd:
 		if e.Detail == "resync done" {
-			r.unsynced = false
+			r.unsynced, r.whole = false, true
 		}
 	}
 }

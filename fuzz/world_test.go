@@ -16,6 +16,7 @@ var (
 	seed  = flag.Int64("seed", -1, "the one world that TestWorld runs")
 	seeds = flag.String("seeds", "", "the worlds that TestWorlds runs: first-last")
 	lines = flag.Int("lines", 200, "how many lines of its transcript TestWorld shows")
+	all   = flag.Bool("all", false, "TestWorlds goes on after a failure, and prints a line for each")
 	limit = flag.Duration("limit", 0, "TestWorlds begins no further world after so long")
 )
 
@@ -53,8 +54,11 @@ func TestWorlds(t *testing.T) {
 			break
 		}
 		r := Run(NewCase(s), 0)
-		if r.Err != nil {
+		if r.Err != nil && !*all {
 			t.Fatal(r.Failed())
+		}
+		if r.Err != nil {
+			t.Errorf("seed %d, level %d: %v", s, r.Case.Level, r.Err)
 		}
 		worlds, steps, requests, lives = worlds+1, steps+r.Steps, requests+r.Requests, lives+int64(r.Lives)
 		for k, n := range r.Seen {

@@ -107,6 +107,25 @@ func (d *Disk) ForgetMet() {
 	}
 }
 
+// Underway is the sectors that writes under way are about to change, bytes.
+func (d *Disk) Underway() (list []int64) {
+	for _, w := range d.c.inflight {
+		for off := w.off; off < w.off+w.n; off += Sector {
+			list = append(list, off)
+		}
+	}
+	return list
+}
+
+// Destroy makes the sector at off unreadable until it is written.
+func (d *Disk) Destroy(off int64) {
+	d.c.bad[off] = false
+	for i := range int64(Sector) {
+		d.c.now[off+i] = 0xEE
+	}
+	delete(d.c.versions, off)
+}
+
 // Saved is what a disk held at some time.
 type Saved struct {
 	now []byte
