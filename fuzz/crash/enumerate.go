@@ -1,0 +1,269 @@
+package crash
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// Counts is what was enumerated.
+type Counts struct {
+	Histories int64
+	Moments   int64 // crash points that may leave other images than their neighbours
+	States    int64 // (history, moment, subset, loss), each judged
+	Second    int64 // those of them where a recovery was cut
+	Distinct  int64 // images recovered by the engine: everything else was identical to one of them
+}
+
+// enumerator judges the states of histories of one shape.
+type enumerator struct {
+	*ground
+	scope
+	Counts
+	known    map[seen]int32 // what became of an image
+	outcomes []outcome
+	numbers  map[string]int32 // of outcomes, by what they say
+	h        *lived
+	hash     hasher
+	suspect  uint64
+	path     []cut // of the state being judged
+}
+
+// seen is an image that was recovered, and with what losses.
+type seen struct {
+	key
+	loss
+	suspect uint64
+}
+
+// cut is a crash: when, what it left, and what was lost at once.
+type cut struct {
+	at   int
+	keep []uint64
+	loss
+}
+
+// Failure is a state that the judge convicts.
+type Failure struct {
+	State string // to give to -state
+	Err   error
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("%v\n\nreproduce: go test ./fuzz/crash -run 'TestReplay$' -state='%s'", f.Err, f.State)
+}
+
+func newEnumerator(g *ground, s scope) *enumerator {
+	return &enumerator{ground: g, scope: s, known: map[seen]int32{}, numbers: map[string]int32{}}
+}
+
+// history runs one and judges every state that a crash in it may leave.
+func (e *enumerator) history(text string) error {
+	h, err := e.live(text)
+	if err != nil {
+		return &Failure{e.Name + ": " + text, err}
+	}
+	e.h, e.suspect = h, e.touched(h)
+	e.Histories++
+	for _, m := range h.tape.moments() {
+		e.Moments++
+		p := h.promised(e.ground, m.from, m.to, true)
+		if err := e.moment(h.from, h.tape, &m, &p, e.losses(&m), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// touched is the rows that a history writes.
+func (e *enumerator) touched(h *lived) (rows uint64) {
+	for _, q := range h.requests {
+		for lba := q.lo; lba < q.hi; lba++ {
+			for _, p := range e.places[lba] {
+				rows |= 1 << p.at
+			}
+		}
+	}
+	return rows
+}
+
+// losses is what may be lost together with a crash so that the array must survive it.
+func (e *enumerator) losses(m *moment) (list []loss) {
+	failed := uint8(0)
+	if e.h.failed <= m.to {
+		failed = e.h.failing
+	}
+	for set := range uint8(1) << e.Members {
+		if bits.OnesCount8(set|failed) > e.Losses && set != 0 {
+			continue
+		}
+		list = append(list, loss{lost: set})
+		if bits.OnesCount8(set) == 1 && set&failed == 0 {
+			list = append(list, loss{bad: set})
+		}
+	}
+	return list
+}
+
+// moment judges every state of one. Before is the run that is cut; nil: it is the history.
+func (e *enumerator) moment(from *image, t *tape, m *moment, p *promise, losses []loss, before *run) (err error) {
+	judged := map[int32]bool{}
+	keys := make([]key, e.Members)
+	e.subsets(e.ground, t, m, func(keep []uint64) {
+		if err != nil {
+			return
+		}
+		e.hash.of(from, t, *m, keep, keys)
+		for _, l := range losses {
+			e.States++
+			if before != nil {
+				e.Second++
+			}
+			k := seen{loss: l}
+			for i := range keys {
+				if l.lost>>i&1 == 0 {
+					k.key = k.key.plus(keys[i])
+				}
+			}
+			if l.bad != 0 {
+				k.suspect = e.suspect
+			}
+			n, ok := e.known[k]
+			if ok && judged[n] {
+				continue
+			}
+			e.path = append(e.path, cut{m.from, append([]uint64(nil), keep...), l})
+			if !ok {
+				n, err = e.recovered(from, t, m, keep, k, p, before)
+			}
+			if err == nil {
+				err = e.verdict(&e.outcomes[n], p, m, before)
+			}
+			if err != nil {
+				if _, told := err.(*Failure); !told {
+					err = &Failure{e.state(), err}
+				}
+				return
+			}
+			e.path = e.path[:len(e.path)-1]
+			judged[n] = true
+		}
+	})
+	return err
+}
+
+// recovered has the engine recover a state that it has not met.
+func (e *enumerator) recovered(from *image, t *tape, m *moment, keep []uint64, k seen, p *promise, before *run) (int32, error) {
+	e.Distinct++
+	e.materialize(from, t, *m, keep)
+	r := e.recover(k.loss, e.suspect)
+	if r.wrong != nil {
+		return 0, r.wrong
+	}
+	n := e.number(&r.outcome)
+	e.known[k] = n
+	if k.loss == (loss{}) && e.Losses > 0 && r.missing == 0 {
+		if err := e.afterwards(from, &r); err != nil {
+			return n, err
+		}
+	}
+	if before == nil && e.Seconds > 0 && k.key[0]%uint64(e.Seconds) == 0 {
+		return n, e.again(from, t, m, keep, k.loss, p, &r)
+	}
+	return n, nil
+}
+
+// number is the number of an outcome: few are unlike all others.
+func (e *enumerator) number(o *outcome) int32 {
+	says := fmt.Sprint(o.forced, o.missing, o.read, o.last)
+	n, ok := e.numbers[says]
+	if !ok {
+		n = int32(len(e.outcomes))
+		e.outcomes = append(e.outcomes, *o)
+		e.numbers[says] = n
+	}
+	return n
+}
+
+// afterwards judges what a recovery left on the members, which are as it closed: whoever is lost now, the same is read.
+func (e *enumerator) afterwards(from *image, r *run) error {
+	var im *image
+	keys := make([]key, e.Members)
+	for i := range keys {
+		keys[i] = e.keyNow(from, i, nil)
+	}
+	for lost := range e.Members {
+		k := seen{loss: loss{lost: 1 << lost}}
+		for i := range keys {
+			if i != lost {
+				k.key = k.key.plus(keys[i])
+			}
+		}
+		n, ok := e.known[k]
+		if !ok {
+			if im == nil {
+				im = e.snapshot(from)
+			}
+			for _, d := range e.disks {
+				d.load(im)
+			}
+			e.Distinct++
+			again := e.recover(k.loss, 0)
+			if again.wrong != nil {
+				return fmt.Errorf("recovered, and then without member %d: %w", lost, again.wrong)
+			}
+			n = e.number(&again.outcome)
+			e.known[k] = n
+		}
+		e.States++
+		for lba, v := range e.outcomes[n].read {
+			if v != r.last[lba] {
+				return fmt.Errorf("recovered, sector %d read as version %d, and without member %d as %d", lba, r.last[lba], lost, v)
+			}
+		}
+	}
+	return nil
+}
+
+// again cuts a recovery.
+func (e *enumerator) again(from *image, t *tape, m *moment, keep []uint64, l loss, p *promise, r *run) error {
+	if len(r.tape.writes()) == 0 || l.bad != 0 {
+		return nil
+	}
+	e.materialize(from, t, *m, keep)
+	im := e.snapshot(from)
+	r.tape.keys(e.ground)
+	losses := []loss{l}
+	for _, other := range e.losses(m) {
+		if other != l && other.bad == 0 && (other.lost == 0 || other.lost&l.lost == l.lost) {
+			losses = append(losses, other)
+		}
+	}
+	for _, m2 := range r.tape.moments() {
+		e.Moments++
+		if err := e.moment(im, &r.tape, &m2, p, losses, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verdict judges an outcome at a moment.
+func (e *enumerator) verdict(o *outcome, p *promise, m *moment, before *run) error {
+	if before == nil {
+		return e.judge(o, p, e.h.unsynced)
+	}
+	both := *o
+	both.forced, both.missing = o.forced || before.forced, o.missing|before.missing
+	if err := e.judge(&both, p, e.h.unsynced); err != nil {
+		return err
+	}
+	if m.from < before.readAll || o.missing != before.missing {
+		return nil
+	}
+	for lba, v := range o.read {
+		if first := before.last[lba]; v != first {
+			return fmt.Errorf("sector %d was read as version %d before the second crash, and as %d after it", lba, first, v)
+		}
+	}
+	return nil
+}
