@@ -36,14 +36,16 @@ type Array struct {
 	wrote   atomic.Bool
 	uneven  atomic.Bool // a write failed on a last copy, which stays: copies may differ, and the next start is to resync
 
-	meta     *sched.Mutex // whoever changes superblocks, or the set of members that is believed
-	written  int32        // the mark that superblocks carry, or are about to: markClean or markDirty
-	distant  bool         // whoever is missing is two events behind
-	ref      *md.Superblock
-	events   uint64
-	readOnly []string
-	findings []string
-	writable bool
+	meta      *sched.Mutex // whoever changes superblocks, or the set of members that is believed
+	written   int32        // the mark that superblocks carry, or are about to: markClean or markDirty
+	distant   bool         // whoever is missing is two events behind
+	flushed   int64        // View.Synced as it was before the last flush of all members: what superblocks may say of a resync
+	unwritten error        // why the last commit could not write a superblock
+	ref       *md.Superblock
+	events    uint64
+	readOnly  []string
+	findings  []string
+	writable  bool
 
 	tasks *sched.Group // background work
 	wake  sched.Event  // for the cleaner to look again
@@ -93,7 +95,25 @@ func (a *Array) do(ctx context.Context, r block.Request) error {
 		return err
 	}
 	defer a.endWrite()
-	return a.carryOut(ctx, r)
+	lone := r.Flags&block.FUA == 0 || a.standsAlone()
+	if !lone && r.Flags&block.NoWait != 0 {
+		return block.ErrWouldBlock
+	}
+	err := a.carryOut(ctx, r)
+	if err == nil && !lone {
+		err = a.flush(ctx)
+	}
+	return err
+}
+
+// standsAlone says whether what is written durably can be read back whatever becomes of the rest. What a missing member of a parity array should
+// have is the sum of a whole row, and others of that row may be in a volatile cache.
+func (a *Array) standsAlone() bool {
+	switch a.geo.Level {
+	case 4, 5, 6:
+		return a.view.Load().Readable.Count() == a.geo.Roles
+	}
+	return true
 }
 
 // begin counts a request in, unless the array is closing.
@@ -183,6 +203,11 @@ func (o *op) plans(r block.Request) (int64, error) {
 		o.view.Avoid |= o.avoid
 		o.plan.Reset()
 		n, err := o.a.level.Plan(&o.plan, r, &o.view.View)
+		if err == nil && o.view.left != nil && o.view.believable(&o.plan) < o.view.Synced {
+			o.view.Synced = o.view.believable(&o.plan)
+			o.plan.Reset()
+			n, err = o.a.level.Plan(&o.plan, r, &o.view.View)
+		}
 		if err != nil {
 			return 0, err
 		}

@@ -112,7 +112,11 @@ func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) err
 	a.geo = a.level.Geometry()
 	if d.Dirty && !d.ForceClean && a.geo.Redundant() {
 		v.Synced = min(int64(min(d.Ref.ResyncOffset, 1<<53))*md.Sector, a.geo.SyncSize)
+		if len(d.Forced) > 0 {
+			v.Synced = 0 // the freshest calls itself clean, but that was without those that are forced
+		}
 	}
+	a.flushed = v.Synced
 	a.view.Store(v)
 	return nil
 }
@@ -177,7 +181,7 @@ func (a *Array) start(d *md.Decision) error {
 	if a.writable && a.geo.Redundant() && (d.ForceClean || len(d.Forced) > 0) {
 		a.meta.Lock()
 		err := a.markAs(markClean)
-		a.meta.Unlock()
+		a.unlock()
 		if err != nil {
 			return fmt.Errorf("what was forced could not be written down: %w", err)
 		}

@@ -57,6 +57,8 @@ func (a *Array) Fail(_ context.Context, path string) error {
 		if m == nil || m.path != path {
 			continue
 		}
+		a.meta.Lock()
+		defer a.unlock()
 		v := a.view.Load()
 		switch {
 		case !(v.Readable | v.Writable).Has(role):
@@ -66,7 +68,7 @@ func (a *Array) Fail(_ context.Context, path string) error {
 		case !a.geo.Redundant() || v.Readable.Has(role) && !a.level.Enough(v.Readable.Without(role)):
 			return fmt.Errorf("%s: the array does not survive without it", path)
 		}
-		return a.lose(plan.RoleSet(0).With(role), errByUser)
+		return a.loseLocked(plan.RoleSet(0).With(role), errByUser, false)
 	}
 	return fmt.Errorf("%s: %w", path, ErrNotMember)
 }

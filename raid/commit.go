@@ -2,6 +2,7 @@ package raid
 
 import (
 	"context"
+	"fmt"
 
 	"graid/block"
 	"graid/raid/md"
@@ -43,11 +44,14 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 		sb := m.sb.Clone()
 		sb.Events, sb.ResyncOffset = a.events, resync
 		sb.SetUpdated(now)
-		sb.Roles = append(sb.Roles[:0], roles...)
+		errs[i] = sb.SetRoles(roles)
 		sb.CorrectedReads = uint32(m.corrected.Load())
 		if m.role >= 0 && m.state == MemberInSync {
 			sb.Features &^= md.FeatureRecovery | md.FeatureRecoveryBitmap
 			sb.RecoveryOffset = 0
+		}
+		if errs[i] != nil {
+			continue
 		}
 		g.Go(func() {
 			if errs[i] = a.writeRecords(m, sb); errs[i] == nil {
@@ -63,10 +67,11 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 		m.writeErrors.Add(1)
 		if m.role < 0 {
 			m.state = MemberFaulty // a spare that cannot be written is no spare
-			a.tell(EventFail, m.path, errs[i].Error())
+			a.note(EventFail, m.path, errs[i].Error())
 			continue
 		}
 		dead = dead.With(m.role)
+		a.unwritten = fmt.Errorf("its superblock could not be written: %w", errs[i])
 	}
 	return dead, nil
 }
@@ -85,7 +90,7 @@ func (a *Array) catchUp() (dead plan.RoleSet) {
 			here = here.With(role)
 		}
 	}
-	if dead, _ = a.flushRoles(here); dead != 0 {
+	if dead, a.unwritten = a.flushRoles(here); dead != 0 {
 		return dead
 	}
 	for role, m := range a.members {
@@ -94,10 +99,14 @@ func (a *Array) catchUp() (dead plan.RoleSet) {
 		}
 		sb := m.sb.Clone()
 		sb.Events, sb.ResyncOffset, sb.UTimeRaw = a.ref.Events, a.ref.ResyncOffset, a.ref.UTimeRaw
-		sb.Roles = append(sb.Roles[:0], a.ref.Roles...)
-		if err := a.writeRecords(m, sb); err != nil {
+		err := sb.SetRoles(a.ref.Roles)
+		if err == nil {
+			err = a.writeRecords(m, sb)
+		}
+		if err != nil {
 			m.writeErrors.Add(1)
 			dead = dead.With(role)
+			a.unwritten = fmt.Errorf("its superblock could not be written: %w", err)
 			continue
 		}
 		m.sb = sb

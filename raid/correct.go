@@ -2,6 +2,7 @@ package raid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"graid/block"
@@ -10,7 +11,7 @@ import (
 
 // correct rewrites what members could not read while o was served, from redundancy, and reads it back. A member that takes neither is lost.
 func (a *Array) correct(o *op) {
-	if len(o.bad) == 0 || !a.writable {
+	if len(o.bad) == 0 || !a.writable || a.view.Load().broken != nil {
 		return
 	}
 	for _, b := range o.bad {
@@ -75,6 +76,11 @@ func (o *op) fill(span plan.Span) (int64, error) {
 		o.view.Avoid |= o.avoid
 		o.plan.Reset()
 		n, err := a.level.Sync(&o.plan, span, plan.Recover, &o.view.View)
+		if err == nil && o.view.left != nil && o.view.believable(&o.plan) < o.view.Synced {
+			o.view.Synced = o.view.believable(&o.plan)
+			o.plan.Reset()
+			n, err = a.level.Sync(&o.plan, span, plan.Recover, &o.view.View)
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -87,17 +93,27 @@ func (o *op) fill(span plan.Span) (int64, error) {
 		}
 		o.calc()
 		if o.perform(o.plan.Writes, 0); o.failed {
-			return 0, a.loseOrKeep(o.avoid.First(), o.firstError())
+			return 0, a.loseUnwritten(o)
 		}
 		o.unlock()
 		return n, nil
 	}
 }
 
+// loseUnwritten loses whoever of o's batch did not take what was written to correct it, as far as the array survives that.
+func (a *Array) loseUnwritten(o *op) (why error) {
+	for i := range o.ios {
+		if o.errs[i] != nil {
+			why = errors.Join(why, a.loseOrKeep(o.ios[i].Role, o.errs[i]))
+		}
+	}
+	return why
+}
+
 // loseOrKeep loses role, which cannot even be rewritten, unless the array would not survive that: then it stays for what it can still read.
 func (a *Array) loseOrKeep(role int, why error) error {
 	if a.level.Enough(a.view.Load().Readable.Without(role)) {
-		if err := a.lose(plan.RoleSet(0).With(role), why); err != nil {
+		if err := a.lose(plan.RoleSet(0).With(role), why, false); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package raid
 import (
 	"graid/block"
 	"graid/raid/md"
+	"graid/raid/plan"
 )
 
 // The mark says what the superblocks say about writes. A write needs it to be dirty, and no write may be under way while it
@@ -34,7 +35,7 @@ func (a *Array) beginWrite(noWait bool) error {
 	}
 
 	a.meta.Lock()
-	defer a.meta.Unlock()
+	defer a.unlock()
 	if a.mark.Load() != markDirty {
 		if err := a.markAs(markDirty); err != nil {
 			return err
@@ -64,7 +65,7 @@ func (a *Array) markAs(m int32) error {
 	}
 	dead, err := commit()
 	if err == nil && dead != 0 {
-		err = a.loseLocked(dead, errSuperblock)
+		err = a.loseLocked(dead, a.unwritten, true)
 	}
 	if err == nil {
 		err = a.view.Load().broken
@@ -84,26 +85,36 @@ func (a *Array) settle(now bool) {
 		return
 	}
 	a.meta.Lock()
-	defer a.meta.Unlock()
-	if a.mark.Load() != markDirty || a.view.Load().broken != nil {
-		return
-	}
-	a.mark.Store(markSettling)
-	if a.writers.Load() != 0 {
-		a.mark.Store(markDirty)
-		return
-	}
-	// What was written must be on the media before the superblocks call it agreed.
-	if dead, why := a.flushRoles(a.view.Load().Writable); dead != 0 {
-		a.mark.Store(markDirty)
-		if a.loseLocked(dead, why) != nil || a.view.Load().broken != nil {
+	defer a.unlock()
+	for a.mark.Load() == markDirty && a.view.Load().broken == nil {
+		a.mark.Store(markSettling)
+		if a.writers.Load() != 0 {
+			a.mark.Store(markDirty)
 			return
 		}
-		a.mark.Store(markSettling)
-	}
-	if a.markAs(markClean) != nil {
+		// What was written must be on the media before the superblocks call it agreed. Where that cost a member, writers may have come in
+		// meanwhile: all of it again.
+		dead, why := a.flushAll()
+		if dead == 0 {
+			if a.markAs(markClean) != nil {
+				a.mark.Store(markDirty)
+			}
+			return
+		}
 		a.mark.Store(markDirty)
+		if a.loseLocked(dead, why, false) != nil {
+			return
+		}
 	}
+}
+
+// flushAll flushes every member that takes writes, and notes how far resync was when it began. The caller holds meta.
+func (a *Array) flushAll() (dead plan.RoleSet, why error) {
+	v := a.view.Load()
+	if dead, why = a.flushRoles(v.Writable); dead == 0 {
+		a.flushed = v.Synced
+	}
+	return dead, why
 }
 
 // cleaner is the task that calls settle until the array closes.
@@ -119,15 +130,12 @@ func (a *Array) resyncOffset() uint64 {
 	if a.written == markDirty {
 		return 0 // md's way to say that writes are under way
 	}
-	at := a.view.Load().Synced
+	at := a.flushed // not View.Synced: what resync has written since may not be on the media
 	if a.sync.given.Load() {
-		at = a.sync.reached.Load()
+		at = min(at, a.sync.reached.Load())
 	}
 	if at < a.geo.SyncSize {
 		return uint64(at / md.Sector)
 	}
 	return md.MaxSector
 }
-
-// errSuperblock is why a member is lost whose superblock could not be written.
-var errSuperblock = block.ErrPath

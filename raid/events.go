@@ -17,16 +17,38 @@ type news struct {
 	telling bool
 }
 
-// tell queues an event and, unless somebody else is at it, delivers what is queued.
+// tell queues an event and delivers what is queued. Whoever holds meta notes the event, and unlock tells it.
 func (a *Array) tell(kind, path, detail string) {
+	a.note(kind, path, detail)
+	a.deliver()
+}
+
+// note queues an event.
+func (a *Array) note(kind, path, detail string) {
 	n := &a.news
 	if n.listen == nil {
 		return
 	}
 	n.mu.Lock()
 	n.queue = append(n.queue, Event{At: a.sched.Wall(), Kind: kind, Member: path, Detail: detail})
+	n.mu.Unlock()
+}
+
+// unlock gives meta back, and tells what was noted meanwhile: a listener may ask for the array's status.
+func (a *Array) unlock() {
+	a.meta.Unlock()
+	a.deliver()
+}
+
+// deliver tells what is queued, unless somebody else is at it.
+func (a *Array) deliver() {
+	n := &a.news
+	if n.listen == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.telling {
-		n.mu.Unlock()
 		return
 	}
 	n.telling = true
@@ -38,5 +60,4 @@ func (a *Array) tell(kind, path, detail string) {
 		n.mu.Lock()
 	}
 	n.telling = false
-	n.mu.Unlock()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 
 	"graid/block"
 	"graid/raid/plan"
@@ -15,7 +14,7 @@ import (
 func (a *Array) learn(o *op) error {
 	var dead plan.RoleSet
 	var why error
-	wrote := false
+	wrote, refused, failed := false, 0, 0
 	for i := range o.ios {
 		err := o.errs[i]
 		switch {
@@ -26,13 +25,18 @@ func (a *Array) learn(o *op) error {
 		}
 		io, m := &o.ios[i], a.members[o.ios[i].Role]
 		class := block.Classify(err)
+		failed++
 		if io.Op == block.Read {
 			m.readErrors.Add(1)
 		} else {
+			wrote = true
 			m.writeErrors.Add(1)
 		}
+		if class == block.Caller {
+			refused++
+		}
 		switch {
-		case class == block.Caller && !refusesWrites(io.Op, err) || !a.geo.Redundant():
+		case class == block.Caller && io.Op == block.Read || !a.geo.Redundant():
 			return err
 		case class == block.Media && io.Op == block.Read:
 			if o.view.Avoid.Has(io.Role) {
@@ -45,25 +49,39 @@ func (a *Array) learn(o *op) error {
 			}
 		default:
 			dead, why = dead.With(io.Role), err
-			wrote = wrote || io.Op != block.Read
 		}
 	}
+	v := a.view.Load()
 	switch {
 	case dead == 0:
 		return nil
+	case refused == len(o.ios):
+		return why // refused by all alike, and so done by none: the request is at fault, or everything has become read-only
 	case a.lastCopy(dead, why):
-		if wrote && a.view.Load().Writable.Count() > 1 {
+		if wrote && v.Writable.Count() > 1 {
 			a.uneven.Store(true) // other copies may have been written
 		}
+		if block.Classify(why) == block.Caller {
+			return fmt.Errorf("%w: %w", block.ErrMedia, why) // the member's refusal, not the request's fault
+		}
 		return why
+	case wrote && !a.level.Enough(v.Readable&^dead):
+		// The array breaks with this write half done: what its rows add up to is not known any more.
+		a.change(func(v *view) { v.leave(o.extent()) })
 	}
-	return a.lose(dead, why)
+	return a.lose(dead, why, wrote)
 }
 
-// refusesWrites says whether err means that a member takes no writes any more, as devices do at the end of their life. Other errors of
-// class Caller are a mistake of ours, and no member's fault.
-func refusesWrites(op block.Op, err error) bool {
-	return op != block.Read && (errors.Is(err, block.ErrReadOnly) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EBADF))
+// extent is the part of the sync space that the batch of o is about.
+func (o *op) extent() (s plan.Span) {
+	for i := range o.ios {
+		io := &o.ios[i]
+		if i == 0 {
+			s = plan.Span{Lo: io.Pos, Hi: io.Pos}
+		}
+		s = plan.Span{Lo: min(s.Lo, io.Pos), Hi: max(s.Hi, io.Pos+io.Ref.Len)}
+	}
+	return s
 }
 
 // lastCopy says whether roles hold the only copy of something and may still be there. A mirror's last member is not failed for an
@@ -74,15 +92,16 @@ func (a *Array) lastCopy(roles plan.RoleSet, why error) bool {
 }
 
 // lose takes roles out of the array because of why. When it returns nil the survivors' superblocks durably say so, and the View is
-// without them; the array may be broken, which planning again will find out.
-func (a *Array) lose(roles plan.RoleSet, why error) error {
+// without them; the array may be broken, which planning again will find out. A broken array goes on reading from members that are readable
+// still, because all they did was to fail writes.
+func (a *Array) lose(roles plan.RoleSet, why error, readable bool) error {
 	a.meta.Lock()
-	defer a.meta.Unlock()
-	return a.loseLocked(roles, why)
+	defer a.unlock()
+	return a.loseLocked(roles, why, readable)
 }
 
 // loseLocked is lose for whoever holds meta.
-func (a *Array) loseLocked(roles plan.RoleSet, why error) error {
+func (a *Array) loseLocked(roles plan.RoleSet, why error, readable bool) error {
 	for {
 		v := a.view.Load()
 		roles &= v.Readable | v.Writable
@@ -90,7 +109,7 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error) error {
 			return nil
 		}
 		if v.broken != nil || !a.level.Enough(v.Readable&^roles) {
-			a.breakDown(roles, why)
+			a.breakDown(roles, why, readable && block.Classify(why) != block.Gone)
 			return nil
 		}
 		if !a.writable {
@@ -111,12 +130,12 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error) error {
 			a.change(func(v *view) {
 				v.without(roles)
 				if given {
-					v.Synced = a.geo.SyncSize // not before: a write that can still reach them must not believe the parity
+					v.Synced, v.left = a.geo.SyncSize, nil // not before: a write that can still reach them must not believe the parity
 				}
 			})
 			for role, m := range a.members {
 				if roles.Has(role) {
-					a.tell(EventFail, m.path, why.Error())
+					a.note(EventFail, m.path, why.Error())
 				}
 			}
 			return nil
@@ -128,22 +147,26 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error) error {
 
 // breakDown ends writing: fewer members are left than the level needs. Superblocks stay as they are, with the dead still believed: what
 // they hold is as new as what the others hold, and the marks say dirty.
-func (a *Array) breakDown(roles plan.RoleSet, why error) {
+func (a *Array) breakDown(roles plan.RoleSet, why error, readable bool) {
 	for role, m := range a.members {
 		if roles.Has(role) && m != nil {
 			m.state = MemberFaulty
-			a.tell(EventFail, m.path, why.Error())
+			a.note(EventFail, m.path, why.Error())
 		}
 	}
 	first := a.view.Load().broken == nil
 	a.change(func(v *view) {
-		v.without(roles)
+		if readable {
+			v.Writable &^= roles
+		} else {
+			v.without(roles)
+		}
 		if v.broken == nil {
 			v.broken = fmt.Errorf("%w: array has failed: %w", block.ErrMedia, why)
 		}
 	})
 	if first {
-		a.tell(EventBroken, "", why.Error())
+		a.note(EventBroken, "", why.Error())
 	}
 }
 
@@ -190,7 +213,7 @@ func (a *Array) flush(ctx context.Context) error {
 	if !a.geo.Redundant() {
 		return why
 	}
-	if err := a.lose(dead, why); err != nil {
+	if err := a.lose(dead, why, false); err != nil {
 		return err
 	}
 	return a.view.Load().broken

@@ -179,7 +179,7 @@ func (o *op) one(i int) {
 	case block.Write:
 		r.Flags, r.Buf = o.flags&block.FUA, o.mem(io.Ref)
 	default:
-		r.Flags = o.flags
+		r.Flags = o.flags &^ block.NoWait // past the point where all or none of the batch could be put off
 	}
 	o.errs[i] = m.dev.Do(context.Background(), r)
 }

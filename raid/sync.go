@@ -80,10 +80,11 @@ func (a *Array) resyncEnd() string {
 // nobody starts the array again without being told. It says whether there is a resync to give up; the View is for the caller to change, in one
 // step with the loss. The caller holds meta.
 func (a *Array) giveUpResync() bool {
-	if a.geo.Level == 1 || a.geo.Level == 10 || a.view.Load().Synced >= a.geo.SyncSize {
+	v := a.view.Load()
+	if a.geo.Level == 1 || a.geo.Level == 10 || v.Synced >= a.geo.SyncSize && v.left == nil {
 		return false
 	}
-	a.leaveBehind(a.view.Load().Synced)
+	a.leaveBehind(v.Synced)
 	return true
 }
 
@@ -130,17 +131,21 @@ func (g *gauge) read(now time.Duration, done int64) int64 {
 // marked dirty nothing is recorded, as md does not: the next clean mark will say it.
 func (a *Array) checkpoint() {
 	a.meta.Lock()
-	defer a.meta.Unlock()
+	defer a.unlock()
 	if a.written != markClean || a.view.Load().broken != nil {
 		return
 	}
-	if dead, why := a.flushRoles(a.view.Load().Writable); dead != 0 {
-		if a.loseLocked(dead, why) != nil || a.view.Load().broken != nil {
+	for {
+		dead, why := a.flushAll()
+		if dead == 0 {
+			break
+		}
+		if a.loseLocked(dead, why, false) != nil || a.view.Load().broken != nil {
 			return
 		}
 	}
 	if err := a.markAs(markClean); err != nil {
-		a.tell(EventUncorrectable, "", "resync progress not recorded: "+err.Error())
+		a.note(EventUncorrectable, "", "resync progress not recorded: "+err.Error())
 	}
 }
 
@@ -169,7 +174,7 @@ func (a *Array) agree(at int64) (int64, error) {
 			a.sync.errors.Add(span.Len())
 			a.uncorrectable(o)
 			a.leaveBehind(span.Lo)
-			a.change(func(v *view) { v.Synced = max(v.Synced, span.Hi) })
+			a.change(func(v *view) { v.leave(span); v.Synced = max(v.Synced, span.Hi) })
 			return span.Len(), nil
 		}
 		if err != nil {

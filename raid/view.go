@@ -9,6 +9,47 @@ import (
 type view struct {
 	plan.View
 	broken error // more members failed than the level tolerates: why. Writes are refused, reads get what is left
+
+	// left is what lies below Synced and does not agree all the same, ascending, in the sync space: where resync met what nobody can read, and
+	// where writes were cut short when the array broke.
+	left []plan.Span
+}
+
+// leftMax is how many spans of left are told apart; beyond, the last one grows.
+const leftMax = 64
+
+// leave adds span to left.
+func (v *view) leave(span plan.Span) {
+	left := append([]plan.Span(nil), v.left...) // the old view has it too
+	i := 0
+	for i < len(left) && left[i].Hi < span.Lo {
+		i++
+	}
+	j := i
+	for ; j < len(left) && left[j].Lo <= span.Hi; j++ {
+		span = plan.Span{Lo: min(span.Lo, left[j].Lo), Hi: max(span.Hi, left[j].Hi)}
+	}
+	left = append(left[:i:i], append([]plan.Span{span}, left[j:]...)...)
+	if n := len(left); n > leftMax {
+		left[leftMax-1].Hi = left[n-1].Hi
+		left = left[:leftMax]
+	}
+	v.left = left
+}
+
+// believable is how far a plan with these I/Os may take redundancy for true: View.Synced, unless it meets something in left.
+func (v *view) believable(p *plan.Plan) int64 {
+	at := v.Synced
+	for _, span := range v.left {
+		for _, ios := range [...][]plan.IO{p.Reads, p.Writes} {
+			for i := range ios {
+				if io := &ios[i]; io.Pos < span.Hi && io.Pos+io.Ref.Len > span.Lo {
+					at = min(at, span.Lo)
+				}
+			}
+		}
+	}
+	return at
 }
 
 // change publishes what edit makes of the present view.

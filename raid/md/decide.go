@@ -225,8 +225,12 @@ func (j *judge) seat() {
 		case own == RoleJournal:
 		case own == RoleFaulty:
 			j.leave(i, "its own superblock says that it is faulty")
+		case own == RoleSpare && (s.DevNumber < 0 || s.DevNumber >= s.MaxDev):
+			j.leave(i, "a spare whose device number, %d, has no place in its table of %d", s.DevNumber, s.MaxDev)
+		case own == RoleSpare && role != RoleSpare:
+			j.leave(i, "stale: a spare of old, whose device number %d is another member's by now", s.DevNumber)
 		case own == RoleSpare:
-			j.Spares = append(j.Spares, i)
+			j.spare(i)
 		case s.Events+1 < j.Ref.Events:
 			j.behind = append(j.behind, i)
 			j.leave(i, "stale: last seen at event %d, the array is at %d", s.Events, j.Ref.Events)
@@ -250,6 +254,24 @@ func (j *judge) seat() {
 			j.note("%s: a replacement under way for role %d, used because the original is missing", j.path(i), role)
 		}
 	}
+}
+
+// spare takes member i for a spare, unless a fresher one has its device number.
+func (j *judge) spare(i int) {
+	s := j.sb(i)
+	for n, other := range j.Spares {
+		switch o := j.sb(other); {
+		case o.DevNumber != s.DevNumber:
+		case o.Events >= s.Events:
+			j.leave(i, "stale: the spare %s has device number %d too and is fresher, event %d to %d", j.path(other), s.DevNumber, o.Events, s.Events)
+			return
+		default:
+			j.leave(other, "stale: the spare %s has device number %d too and is fresher, event %d to %d", j.path(i), s.DevNumber, s.Events, o.Events)
+			j.Spares[n] = i
+			return
+		}
+	}
+	j.Spares = append(j.Spares, i)
 }
 
 // sit gives member i the slot, unless a fresher one has it.

@@ -239,6 +239,13 @@ func TestDecide(t *testing.T) {
 		{1, "2@40:x_1 1@9:01_", "start degraded | - 0 stale[1]", "", "", ""},                            // replaced long ago
 		{5, "0@5:012 1@5:021 2@5:012", "conflict | 0 - 2 stale[1]", "", "equally fresh", ""},
 
+		// Spares of old.
+		{1, "0@9:01_ 1@9:01_ 1@3:0_x!uuid=77", "start | 0 1 stale[2]", "", "", "is another member's by now"},
+		{1, "0@9:0_1 2@9:0_1 2@3:01_!uuid=77", "start | 0 1 stale[2]", "", "", "another member's by now"},
+		{1, "0@9:01_ 1@9:01_ 2@9:01_ 2@3:0__!uuid=77", "start | 0 1 spare[2] stale[3]", "", "", "device number 2 too"},
+		{1, "0@9:01_ 1@9:01_ 2@3:0__!uuid=77 2@9:01_", "start | 0 1 spare[3] stale[2]", "", "", "device number 2 too"},
+		{1, "0@9:01_ 1@9:01_ 8@9:01_", "start | 0 1 stale[2]", "", "", "no place in its table of 8"},
+
 		// Not of this array after all.
 		{5, "0@5:012 1@5:012!ctime 2@5:012", "needs run | 0 - 2 stale[1]", "start degraded | 0 - 2 stale[1]", "", "creation time"},
 		{5, "0@5:012 1@5:012!chunk 2@5:012", "needs run | 0 - 2 stale[1]", "start degraded | 0 - 2 stale[1]", "", "chunk size"},

@@ -1,6 +1,7 @@
 package md
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -135,6 +136,33 @@ func (s *Superblock) Updated() time.Time { return diskTime(s.UTimeRaw) }
 
 // SetUpdated notes t as the time of the last update, in whole seconds, as Linux and mdadm do.
 func (s *Superblock) SetUpdated(t time.Time) { s.UTimeRaw = rawTime(t) }
+
+// SetRoles makes roles s's table of roles by device number: with as many entries as s has had, or, where a role needs it, with more. It fails
+// when there is no room for these between the superblock and what follows it.
+func (s *Superblock) SetRoles(roles []uint16) error {
+	n := len(roles)
+	for n > s.MaxDev && roles[n-1] == EntrySpare {
+		n--
+	}
+	if n > s.MaxDev {
+		end := int64(roundUp(offRoles+2*uint64(n), Sector) / Sector)
+		for _, off := range []int64{int64(s.DataOffset) - int64(s.SuperOffset), int64(s.BitmapOffset), int64(s.BBLogOffset)} {
+			if off > 0 && off < end {
+				return fmt.Errorf("no room for %d device numbers in the superblock: the next structure begins after %d sectors", n, off)
+			}
+		}
+		s.MaxDev = n
+	}
+	table := make([]uint16, s.MaxDev)
+	for i := range table {
+		table[i] = EntrySpare
+		if i < n {
+			table[i] = roles[i]
+		}
+	}
+	s.Roles = table
+	return nil
+}
 
 // Clone is a copy that shares nothing with s.
 func (s *Superblock) Clone() *Superblock {
