@@ -34,7 +34,7 @@ var (
 
 // memberSize leaves every role more than one turn of every layout after the superblock and the headroom.
 func memberSize(chunk int64) int64 {
-	return map[int64]int64{0: 4 << 20, 4: 3 << 20, 64: 4 << 20, 512: 8 << 20}[chunk]
+	return map[int64]int64{0: 4 << 20, 4: 3 << 20, 12: 3 << 20, 64: 4 << 20, 512: 8 << 20}[chunk]
 }
 
 func newSpec(level, layout string, n int, chunk int64, metadata string) spec {
@@ -103,7 +103,8 @@ func selection(metas []string) []spec {
 			newSpec("raid0", "", 2+i, chunk, meta(i+1)),
 			newSpec("raid0", "", 3+i, chunk, meta(len(metas)-1-i%2)).unequal())
 	}
-	list = append(list, newSpec("linear", "", 2, 0, meta(3)), newSpec("raid0", "", 5, 64, meta(0)))
+	list = append(list, newSpec("linear", "", 2, 0, meta(3)), newSpec("raid0", "", 5, 64, meta(0)),
+		newSpec("raid0", "", 3, 12, meta(3)), newSpec("raid0", "", 3, 12, meta(2)).unequal()) // a chunk that is no power of two
 	for i := range 4 {
 		list = append(list, newSpec("raid1", "", 2+i, 0, meta(i)))
 	}
