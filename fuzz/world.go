@@ -197,7 +197,7 @@ func (r *run) halfMade() {
 func (r *run) stain() {
 	var roles uint64
 	for role := range r.Members {
-		if r.lost[role] || r.ailing(role) {
+		if r.computed(role) {
 			roles |= 1 << role
 		}
 	}
@@ -213,11 +213,17 @@ func (r *run) excused(lba int64) bool {
 	}
 	p := r.lay.places(lba * sector)[0]
 	roles, tainted := r.tainted[p.row]
-	ok := tainted && (r.lost[p.role] || r.ailing(p.role) || r.lay.second != nil && roles>>p.role&1 != 0)
+	ok := tainted && (r.computed(p.role) || roles>>p.role&1 != 0)
 	if ok {
 		r.seen["write hole"]++
 	}
 	return ok
+}
+
+// computed says whether a member's sectors may be computed from parities that are taken as they are: because it is missing, or, in raid6,
+// because another one is. As long as nobody is missing, what a parity that was not resynced says of an unreadable sector must not be told.
+func (r *run) computed(role int) bool {
+	return r.lost[role] || r.lay.second != nil && slices.Contains(r.lost, true) && r.ailing(role)
 }
 
 // ailing says whether a member may fail, or fail to read, in this life.
