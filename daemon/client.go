@@ -102,37 +102,47 @@ func (f Folder) Stop(ctx context.Context, name string, force bool) error {
 }
 
 func (f Folder) call(ctx context.Context, name, method, path string, body any) (a Array, err error) {
+	err = f.ask(ctx, name, method, path, body, &a)
+	return a, err
+}
+
+// ask sends body to an array and reads the answer into result.
+func (f Folder) ask(ctx context.Context, name, method, path string, body, result any) error {
 	if err := CheckName(name); err != nil {
-		return a, err
+		return err
 	}
 	var send io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			return a, err
+			return err
 		}
 		send = bytes.NewReader(b)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, "http://graid"+path, send)
 	if err != nil {
-		return a, err
+		return err
 	}
 	answer, err := f.transport(name).RoundTrip(r)
 	if err != nil {
-		return a, f.silence(ctx, name, err)
+		return f.silence(ctx, name, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		var c complaint
 		if err := json.NewDecoder(io.LimitReader(answer.Body, maxBody)).Decode(&c); err != nil || c.Error == "" {
-			return a, fmt.Errorf("%s: its server answered %s", name, answer.Status)
+			return fmt.Errorf("%s: its server answered %s", name, answer.Status)
 		}
-		return a, fmt.Errorf("%s: %s", name, c.Error)
+		err := fmt.Errorf("%s: %s", name, c.Error)
+		if answer.StatusCode == http.StatusUnprocessableEntity {
+			return &RuleError{err.Error()}
+		}
+		return err
 	}
-	if err := json.NewDecoder(answer.Body).Decode(&a); err != nil {
-		return a, f.silence(ctx, name, err)
+	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
+		return f.silence(ctx, name, err)
 	}
-	return a, nil
+	return nil
 }
 
 // silence explains why an array did not answer.

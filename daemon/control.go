@@ -18,6 +18,9 @@ func (p *Process) routes() http.Handler {
 	m.HandleFunc("GET /events", p.follow)
 	m.HandleFunc("POST /fail", p.fail)
 	m.HandleFunc("POST /wait", p.wait)
+	m.HandleFunc("GET /inject", p.listFaults)
+	m.HandleFunc("POST /inject", p.inject)
+	m.HandleFunc("POST /inject/clear", p.clearFaults)
 	m.HandleFunc("POST /stop", p.stop)
 	return m
 }

@@ -9,7 +9,8 @@
 //
 //	NAME.lock  held while the array runs; who holds it owns the name and the other files
 //	NAME.json  what runs there, for who looks without asking (State)
-//	NAME.sock  HTTP and JSON: GET /status, GET /events, POST /fail, POST /wait, POST /stop
+//	NAME.sock  HTTP and JSON: GET /status, GET /events, POST /fail, POST /wait, POST /stop,
+//	           GET and POST /inject, POST /inject/clear
 //	NAME.nbd   the NBD export, unless another address was asked for
 //	NAME.log   what a background process has to say
 package daemon

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"graid/block"
+	"graid/block/fault"
 	"graid/raid"
 	"graid/raid/md"
 )
@@ -28,6 +29,7 @@ type Config struct {
 	UUID      *md.UUID     // only this array
 	Addresses []Address    // none = the folder's socket of this name
 	Export    string       // "" = Name
+	Inject    []fault.Rule // what is to go wrong with members from the beginning
 	Log       *slog.Logger // events; nil = nowhere
 	LogFile   bool         // to NAME.log instead, as a background process does
 }
@@ -44,6 +46,7 @@ type Process struct {
 	array   *raid.Array
 	exports *exports
 	control *http.Server
+	faults  *faults
 	ring    *ring
 	log     *slog.Logger
 	started time.Time
@@ -66,7 +69,7 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Process{cfg: cfg, ring: newRing(), done: make(chan struct{}), log: cfg.Log, started: time.Now()}
+	p := &Process{cfg: cfg, faults: newFaults(), ring: newRing(), done: make(chan struct{}), log: cfg.Log, started: time.Now()}
 	if err := p.start(ctx); err != nil {
 		return nil, err
 	}
@@ -114,6 +117,12 @@ func (p *Process) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	byRole, err := p.faults.wrap(members, p.cfg.Inject)
+	if err != nil {
+		CloseMembers(members)
+		return err
+	}
+	context.AfterFunc(ctx, p.faults.set.Release) // or what is stuck would keep it from ending
 	wide(members)
 	for _, n := range notices(members) {
 		p.log.Warn("notice", "array", p.cfg.Name, "detail", n)
@@ -125,12 +134,16 @@ func (p *Process) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	undo = append(undo, func() { p.array.Close() })
+	undo = append(undo, func() { p.faults.set.Release(); p.array.Close() })
+	if err := p.faults.assembled(p.array.Status().Members, byRole); err != nil {
+		return err
+	}
+	p.logFaults(p.faults.set.List())
 
 	if err := p.claim.publish(p.state()); err != nil {
 		return fmt.Errorf("runtime folder: %w", plainPath(err))
 	}
-	p.exports.serve(p.array)
+	p.exports.serve(patient{p.array, p.faults})
 	p.serveControl(control)
 	return nil
 }
@@ -178,6 +191,7 @@ func (p *Process) Array() Array {
 	a.Name = p.cfg.Name
 	a.PID = os.Getpid()
 	a.Findings = append(a.Findings, p.notices...)
+	p.faults.mark(&a)
 	a.Started = when(p.started)
 	a.Exports = p.exports.describe(a.ReadOnly)
 	return a
@@ -205,6 +219,7 @@ func (p *Process) Stop(force bool) error {
 	}
 	p.stopping.Do(func() {
 		p.log.Info("stopping", "array", p.cfg.Name)
+		p.faults.set.Release()
 		p.exports.close()
 		p.result = p.array.Close()
 		p.claim.Release()
