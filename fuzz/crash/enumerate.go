@@ -3,6 +3,7 @@ package crash
 import (
 	"fmt"
 	"math/bits"
+	"time"
 )
 
 // Counts is what was enumerated.
@@ -12,6 +13,20 @@ type Counts struct {
 	States    int64 // (history, moment, subset, loss), each judged
 	Second    int64 // those of them where a recovery was cut
 	Distinct  int64 // images recovered by the engine: everything else was identical to one of them
+	Outcomes  int64 // different things that were read from them
+	CPU       time.Duration
+}
+
+func (c *Counts) add(o Counts) {
+	c.Histories, c.Moments, c.States, c.Second = c.Histories+o.Histories, c.Moments+o.Moments, c.States+o.States, c.Second+o.Second
+	c.Distinct, c.Outcomes, c.CPU = c.Distinct+o.Distinct, c.Outcomes+o.Outcomes, c.CPU+o.CPU
+}
+
+// line is the counts for whoever runs it; of is how many histories there would be.
+func (c *Counts) line(name string, of int) string {
+	s := max(c.CPU.Seconds(), 0.001)
+	return fmt.Sprintf("%-11s %6d/%d histories %8d moments %10d states (%d of two crashes) %8d images recovered %6d outcomes %6.1fs CPU %7.0f states/s %6.0f images/s",
+		name, c.Histories, max(int64(of), c.Histories), c.Moments, c.States, c.Second, c.Distinct, c.Outcomes, s, float64(c.States)/s, float64(c.Distinct)/s)
 }
 
 // enumerator judges the states of histories of one shape.
@@ -166,7 +181,7 @@ func (e *enumerator) recovered(from *image, t *tape, m *moment, keep []uint64, k
 			return n, err
 		}
 	}
-	if before == nil && e.Seconds > 0 && k.key[0]%uint64(e.Seconds) == 0 {
+	if before == nil && e.Seconds > 0 && e.Distinct%int64(e.Seconds) == 0 {
 		return n, e.again(from, t, m, keep, k.loss, p, &r)
 	}
 	return n, nil
@@ -174,7 +189,7 @@ func (e *enumerator) recovered(from *image, t *tape, m *moment, keep []uint64, k
 
 // number is the number of an outcome: few are unlike all others.
 func (e *enumerator) number(o *outcome) int32 {
-	says := fmt.Sprint(o.forced, o.missing, o.read, o.last)
+	says := fmt.Sprint(o.forced, o.missing, o.unknown, o.read, o.last)
 	n, ok := e.numbers[says]
 	if !ok {
 		n = int32(len(e.outcomes))
@@ -253,7 +268,7 @@ func (e *enumerator) verdict(o *outcome, p *promise, m *moment, before *run) err
 		return e.judge(o, p, e.h.unsynced)
 	}
 	both := *o
-	both.forced, both.missing = o.forced || before.forced, o.missing|before.missing
+	both.forced, both.unknown = o.forced || before.forced, o.unknown|before.unknown
 	if err := e.judge(&both, p, e.h.unsynced); err != nil {
 		return err
 	}

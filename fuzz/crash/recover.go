@@ -23,6 +23,7 @@ type outcome struct {
 	wrong   error   // whatever had been promised; nil: nothing
 	forced  bool    // it did not start without force
 	missing uint8   // roles that were not believed
+	unknown uint8   // roles whose content only parity tells
 	read    []uint8 // by sector: the version that was read at once, vError or vGarbage
 	last    []uint8 // and that was read when resync was done
 }
@@ -51,6 +52,7 @@ func (g *ground) recover(l loss, suspect uint64) (r run) {
 	if g.Level <= 0 {
 		r.missing = l.lost
 	}
+	r.unknown = r.missing | l.bad
 	var err error
 	g.world.Again(1)
 	fault := g.world.Run(maxSteps, func() { err = g.restart(&r, l, &before) })
@@ -211,7 +213,7 @@ func (g *ground) judgeRead(o *outcome, read []uint8, p *promise, unsynced uint64
 	for lba, v := range read {
 		switch {
 		case v < versions && p.allowed[lba]>>v&1 != 0, v == vError:
-		case o.forced && g.excused(lba, o.missing, p.rows, unsynced, p.fresh[lba]):
+		case o.forced && g.excused(lba, o.unknown, p.rows, unsynced, p.fresh[lba]):
 		case v == vGarbage:
 			return fmt.Errorf("sector %d holds what was never written there, and must hold one of %08b", lba, p.allowed[lba])
 		default:

@@ -1,0 +1,53 @@
+package crash
+
+// Histories is every history of so many writes, of a bounded alphabet, in an order that is always the same: the shorter the history the larger
+// the alphabet. A step of the array's owner comes before, between, beside or after them.
+func (s *Shape) Histories(writes int) (list []string) {
+	words := []string{"a", "a!", "b", "c", "c!", "d", "d!", "e", "f", "g", "z", "x"}
+	gaps := []string{" ", " +", " F "}
+	switch {
+	case writes >= 3:
+		words, gaps = []string{"a", "c!", "d", "e", "g", "z"}, gaps[:2]
+	case writes == 2:
+		words = []string{"a", "b", "c", "c!", "d", "e", "g", "z", "x"}
+		if s.redundant() {
+			gaps = append(gaps, " Q ", " L0 ")
+		}
+	}
+	all := words
+	for range writes - 1 {
+		var longer []string
+		for _, h := range all {
+			for _, gap := range gaps {
+				for _, w := range words {
+					longer = append(longer, h+gap+w)
+				}
+			}
+		}
+		all = longer
+	}
+	frames := [][2]string{{"", ""}, {"", " F"}, {"", " C"}}
+	if s.redundant() {
+		frames = append(frames, [2]string{"dirty ", " F"}, [2]string{"", " Q"}, [2]string{"+L1 +", " F"}, [2]string{"dirty +L0 +", " F"})
+		if writes == 1 {
+			frames = append(frames, [2]string{"L0 ", " F"}, [2]string{"L1 ", " Q"}, [2]string{"", " L0 C"}, [2]string{"dirty L1 ", " C"})
+		}
+	}
+	for _, h := range all {
+		for _, f := range frames {
+			list = append(list, f[0]+h+f[1])
+		}
+	}
+	return list
+}
+
+// Scope is what is enumerated for histories of so many writes.
+func Scope(writes int) scope {
+	switch writes {
+	case 1:
+		return scope{Exhaustive: 8, Random: 64, Torn: 4, Seconds: 64}
+	case 2:
+		return scope{Exhaustive: 7, Random: 32, Torn: 2, Seconds: 256}
+	}
+	return scope{Exhaustive: 6, Random: 32, Torn: 1, Seconds: 1024}
+}
