@@ -20,11 +20,9 @@ type Array struct {
 	sched sched.Sched
 	quiet time.Duration
 
-	members []*member // by role; nil = missing. Entries are set at assembly and stay: a failed member is out of the view, not of this list
-	spares  []*member
-	view    atomic.Pointer[view]
-	locks   spanLock
-	ops     sync.Pool // of *op
+	view  atomic.Pointer[view]
+	locks spanLock
+	ops   sync.Pool // of *op
 
 	inflight atomic.Int64 // requests inside Do, and 1 for the Array being open
 	closing  atomic.Bool
@@ -37,6 +35,8 @@ type Array struct {
 	uneven  atomic.Bool // a write failed on a last copy, which stays: copies may differ, and the next start is to resync
 
 	meta      *sched.Mutex // whoever changes superblocks, or the set of members that is believed
+	members   []*member    // by role; nil = missing. One that failed stays here until another takes its role
+	spares    []*member    // and members that failed and have no role any more
 	written   int32        // the mark that superblocks carry, or are about to: markClean or markDirty
 	distant   bool         // whoever is missing is two events behind
 	flushed   int64        // View.Synced as it was before the last flush of all members: what superblocks may say of a resync

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,6 +118,7 @@ func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) err
 		}
 	}
 	a.flushed = v.Synced
+	v.members = slices.Clone(a.members)
 	a.view.Store(v)
 	return nil
 }

@@ -35,7 +35,7 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 	}
 	a.events++
 	roles, resync, now := a.roleTable(), a.resyncOffset(), a.sched.Wall()
-	errs := make([]error, len(a.members)+len(a.spares))
+	errs := make([]error, len(a.all()))
 	g := newGroup(a.sched)
 	for i, m := range a.all() {
 		if !m.live() {

@@ -15,13 +15,13 @@ func (a *Array) correct(o *op) {
 		return
 	}
 	for _, b := range o.bad {
-		for _, b := range a.narrow(b, nil) {
+		for _, b := range a.narrow(o.view.members[b.role], b, nil) {
 			if err := a.rewrite(b); err != nil {
-				a.tell(EventUncorrectable, a.members[b.role].path, err.Error())
+				a.tell(EventUncorrectable, o.view.members[b.role].path, err.Error())
 				continue
 			}
-			a.members[b.role].corrected.Add(1)
-			a.tell(EventCorrected, a.members[b.role].path, fmt.Sprintf("%d bytes at %d", b.row.Len(), b.row.Lo))
+			o.view.members[b.role].corrected.Add(1)
+			a.tell(EventCorrected, o.view.members[b.role].path, fmt.Sprintf("%d bytes at %d", b.row.Len(), b.row.Lo))
 		}
 	}
 }
@@ -31,17 +31,17 @@ const narrowest = 4096
 
 // narrow appends to list the pieces of b, which could not be read as a whole, that cannot be read by themselves. Only they are rewritten:
 // elsewhere in the same rows another member may be bad.
-func (a *Array) narrow(b badRows, list []badRows) []badRows {
+func (a *Array) narrow(m *member, b badRows, list []badRows) []badRows {
 	n := b.row.Len()
 	if n <= max(narrowest, a.info.Block) {
 		return append(list, b)
 	}
 	cut := half(n, max(narrowest, a.info.Block))
-	m, buf := a.members[b.role], block.Alloc(max(cut, n-cut))
+	buf := block.Alloc(max(cut, n-cut))
 	for _, part := range []plan.Span{{Lo: 0, Hi: cut}, {Lo: cut, Hi: n}} {
 		p := badRows{b.role, plan.Span{Lo: b.row.Lo + part.Lo, Hi: b.row.Lo + part.Hi}, plan.Span{Lo: b.pos.Lo + part.Lo, Hi: b.pos.Lo + part.Hi}}
 		if block.ReadAt(context.Background(), m.dev, buf[:part.Len()], m.offset+p.row.Lo) != nil {
-			list = a.narrow(p, list)
+			list = a.narrow(m, p, list)
 		}
 	}
 	return list
@@ -60,9 +60,9 @@ func (a *Array) rewrite(b badRows) error {
 		at.Lo += n
 	}
 	check := block.Alloc(b.row.Len())
-	m := a.members[b.role]
+	m := o.view.members[b.role]
 	if err := block.ReadAt(context.Background(), m.dev, check, m.offset+b.row.Lo); err != nil {
-		return a.loseOrKeep(b.role, err)
+		return a.loseOrKeep(o, b.role, err)
 	}
 	return nil
 }
@@ -104,16 +104,16 @@ func (o *op) fill(span plan.Span) (int64, error) {
 func (a *Array) loseUnwritten(o *op) (why error) {
 	for i := range o.ios {
 		if o.errs[i] != nil {
-			why = errors.Join(why, a.loseOrKeep(o.ios[i].Role, o.errs[i]))
+			why = errors.Join(why, a.loseOrKeep(o, o.ios[i].Role, o.errs[i]))
 		}
 	}
 	return why
 }
 
 // loseOrKeep loses role, which cannot even be rewritten, unless the array would not survive that: then it stays for what it can still read.
-func (a *Array) loseOrKeep(role int, why error) error {
+func (a *Array) loseOrKeep(o *op, role int, why error) error {
 	if a.level.Enough(a.view.Load().Readable.Without(role)) {
-		if err := a.lose(plan.RoleSet(0).With(role), why, false); err != nil {
+		if err := a.lose(o, plan.RoleSet(0).With(role), why, false); err != nil {
 			return err
 		}
 	}

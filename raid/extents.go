@@ -29,6 +29,7 @@ func (a *Array) Extents(ctx context.Context, off, n int64, list []block.Extent) 
 		if err != nil {
 			return block.Append(list, block.Extent{Len: r.Len}), nil // nothing to be read, so nothing known to be zero
 		}
+		o.view = *v
 		if list, err = a.extents(ctx, o, n, list); err != nil {
 			return list, err
 		}
@@ -47,7 +48,7 @@ func (a *Array) extents(ctx context.Context, o *op, n int64, list []block.Extent
 			continue
 		}
 		list = block.Append(list, block.Extent{Len: io.Ref.Off - at}) // computed
-		m := a.members[io.Role]
+		m := o.view.members[io.Role]
 		var err error
 		if part, err = block.Extents(ctx, m.dev, m.offset+io.Row, io.Ref.Len, part[:0]); err != nil {
 			part = append(part[:0], block.Extent{Len: io.Ref.Len})

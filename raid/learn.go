@@ -14,7 +14,7 @@ import (
 func (a *Array) learn(o *op) error {
 	var dead plan.RoleSet
 	var why error
-	wrote, refused, failed := false, 0, 0
+	wrote, refused := false, 0
 	for i := range o.ios {
 		err := o.errs[i]
 		switch {
@@ -23,9 +23,8 @@ func (a *Array) learn(o *op) error {
 		case errors.Is(err, block.ErrWouldBlock) && o.flags&block.NoWait != 0:
 			return block.ErrWouldBlock
 		}
-		io, m := &o.ios[i], a.members[o.ios[i].Role]
+		io, m := &o.ios[i], o.view.members[o.ios[i].Role]
 		class := block.Classify(err)
-		failed++
 		if io.Op == block.Read {
 			m.readErrors.Add(1)
 		} else {
@@ -69,7 +68,7 @@ func (a *Array) learn(o *op) error {
 		// The array breaks with this write half done: what its rows add up to is not known any more.
 		a.change(func(v *view) { v.leave(o.extent()) })
 	}
-	return a.lose(dead, why, wrote)
+	return a.lose(o, dead, why, wrote)
 }
 
 // extent is the part of the sync space that the batch of o is about.
@@ -94,9 +93,16 @@ func (a *Array) lastCopy(roles plan.RoleSet, why error) bool {
 // lose takes roles out of the array because of why. When it returns nil the survivors' superblocks durably say so, and the View is
 // without them; the array may be broken, which planning again will find out. A broken array goes on reading from members that are readable
 // still, because all they did was to fail writes.
-func (a *Array) lose(roles plan.RoleSet, why error, readable bool) error {
+//
+// The roles are those of o's View: a member that has taken over such a role since is not meant.
+func (a *Array) lose(o *op, roles plan.RoleSet, why error, readable bool) error {
 	a.meta.Lock()
 	defer a.unlock()
+	for role, m := range a.members {
+		if m != o.view.members[role] {
+			roles = roles.Without(role)
+		}
+	}
 	return a.loseLocked(roles, why, readable)
 }
 
@@ -189,7 +195,7 @@ func (o *op) firstError() error {
 
 func (a *Array) uncorrectable(o *op) {
 	for _, b := range o.bad {
-		a.tell(EventUncorrectable, a.members[b.role].path, fmt.Sprintf("%d bytes at %d: %v", b.row.Len(), b.row.Lo, o.cause))
+		a.tell(EventUncorrectable, o.view.members[b.role].path, fmt.Sprintf("%d bytes at %d: %v", b.row.Len(), b.row.Lo, o.cause))
 	}
 }
 
@@ -206,26 +212,27 @@ func (a *Array) flush(ctx context.Context) error {
 	if v.broken != nil {
 		return v.broken
 	}
-	dead, why := a.flushRoles(v.Writable)
+	o := a.getOp()
+	defer a.putOp(o)
+	dead, why := o.flush(v, v.Writable)
 	if dead == 0 {
 		return nil
 	}
 	if !a.geo.Redundant() {
 		return why
 	}
-	if err := a.lose(dead, why, false); err != nil {
+	if err := a.lose(o, dead, why, false); err != nil {
 		return err
 	}
 	return a.view.Load().broken
 }
 
-// flushRoles flushes the members of roles together and says which could not.
-func (a *Array) flushRoles(roles plan.RoleSet) (dead plan.RoleSet, why error) {
-	o := a.getOp()
-	defer a.putOp(o)
+// flush flushes the members that have roles in v together and says which could not.
+func (o *op) flush(v *view, roles plan.RoleSet) (dead plan.RoleSet, why error) {
+	o.view = *v
 	o.plan.Reset()
-	for role := range a.members {
-		if roles.Has(role) && a.members[role] != nil {
+	for role, m := range v.members {
+		if roles.Has(role) && m != nil {
 			o.plan.Writes = append(o.plan.Writes, plan.IO{Op: block.Flush, Role: role})
 		}
 	}
@@ -236,4 +243,11 @@ func (a *Array) flushRoles(roles plan.RoleSet) (dead plan.RoleSet, why error) {
 		}
 	}
 	return dead, why
+}
+
+// flushRoles is flush for whoever holds meta.
+func (a *Array) flushRoles(roles plan.RoleSet) (dead plan.RoleSet, why error) {
+	o := a.getOp()
+	defer a.putOp(o)
+	return o.flush(a.view.Load(), roles)
 }

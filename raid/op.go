@@ -163,13 +163,13 @@ func (o *op) perform(ios []plan.IO, flags block.Flags) {
 }
 
 func (o *op) inline(io *plan.IO) bool {
-	return o.a.members[io.Role].inline && (io.Op == block.Read || io.Op == block.Write && o.flags&block.FUA == 0)
+	return o.view.members[io.Role].inline && (io.Op == block.Read || io.Op == block.Write && o.flags&block.FUA == 0)
 }
 
 // one performs the i-th I/O of the batch under the array's lifetime: half of a stripe update is worse than none or all.
 func (o *op) one(i int) {
 	io := &o.ios[i]
-	m := o.a.members[io.Role]
+	m := o.view.members[io.Role]
 	r := block.Request{Op: io.Op, Off: m.offset + io.Row, Len: io.Ref.Len}
 	switch io.Op {
 	case block.Flush:

@@ -142,6 +142,7 @@ func agrees(t testing.TB, a *Array) {
 	v := a.view.Load().View
 	o := a.getOp()
 	defer a.putOp(o)
+	o.view = *a.view.Load()
 	for at := int64(0); at < a.geo.SyncSize; {
 		o.plan.Reset()
 		n, err := a.level.Sync(&o.plan, plan.Span{Lo: at, Hi: a.geo.SyncSize}, plan.Check, &v)

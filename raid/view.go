@@ -8,7 +8,8 @@ import (
 // change is a new one. That a member is out of it is durable on the others before it is published, so whoever plans with it may acknowledge.
 type view struct {
 	plan.View
-	broken error // more members failed than the level tolerates: why. Writes are refused, reads get what is left
+	members []*member // by role; nil = missing. A plan is carried out with the members of the View that it was made with
+	broken  error     // more members failed than the level tolerates: why. Writes are refused, reads get what is left
 
 	// left is what lies below Synced and does not agree all the same, ascending, in the sync space: where resync met what nobody can read, and
 	// where writes were cut short when the array broke.
