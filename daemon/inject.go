@@ -89,7 +89,7 @@ func (f *faults) mark(a *Array) {
 		if n == 1 {
 			rules = "rule"
 		}
-		a.Findings = append(a.Findings, fmt.Sprintf("faults are injected into its members: %d %s; `graid inject %s` lists them, --clear ends them", n, rules, a.Name))
+		a.Findings = append(a.Findings, fmt.Sprintf("faults are injected: %d %s (graid inject %s)", n, rules, a.Name))
 	}
 }
 

@@ -53,6 +53,8 @@ func (c *call) serveArgs(cfg daemon.Config) []string {
 			if cfg.Open.Overlay != "" {
 				args = append(args, "--overlay="+cfg.Open.Overlay)
 			}
+		case f.name == injectFlag.name:
+			args = append(args, injectArgs(cfg.Inject)...)
 		case f.name == "nbd":
 			for _, a := range cfg.Addresses {
 				args = append(args, "--nbd="+a.String())

@@ -75,6 +75,7 @@ func printVerb(w io.Writer, v *verb) {
 		}
 		fmt.Fprintf(w, "  %-*s%s\n", column-2, name, text)
 	}
+	fmt.Fprint(w, v.notes)
 }
 
 // wrap breaks text into lines of at most columns, the second and later ones indented.

@@ -34,7 +34,7 @@ func main() {
 func verbs() []verb {
 	return []verb{
 		createVerb(), examineVerb(), scanVerb(), assembleVerb(), serveVerb(), dumpVerb(),
-		statusVerb(), detailVerb(), watchVerb(), failVerb(), waitVerb(), stopVerb(), demoVerb(),
+		statusVerb(), detailVerb(), watchVerb(), failVerb(), injectVerb(), waitVerb(), stopVerb(), demoVerb(),
 		versionVerb(),
 	}
 }

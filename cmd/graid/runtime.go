@@ -16,6 +16,7 @@ func assembleFlags() []flag {
 		{name: "export", value: "NAME", usage: "what the export is called (default: the array's name)"},
 		{name: "io", value: "MODE", usage: "how members are read and written: auto, buffered or direct (default: auto)"},
 		{name: "overlay", value: "DIR", usage: "keep every write in files in DIR and leave the members as they are"},
+		injectFlag,
 	}
 }
 
@@ -63,6 +64,9 @@ func (c *call) config(name string, members []string) (cfg daemon.Config, err err
 		return cfg, err
 	}
 	if cfg.Members, err = absolute(members); err != nil {
+		return cfg, err
+	}
+	if cfg.Inject, err = c.rules(cfg.Members); err != nil {
 		return cfg, err
 	}
 	cfg.Folder, err = openFolder()

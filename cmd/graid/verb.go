@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"graid/daemon"
 )
 
 // verb is one word of the command line and what it does.
@@ -15,6 +17,7 @@ type verb struct {
 	args  string // what follows the options, as help shows it
 	short string // one line for the list of verbs
 	long  string // paragraphs for `graid help VERB`
+	notes string // what follows the options there, as it is
 	flags []flag
 	run   func(c *call) error
 }
@@ -129,7 +132,7 @@ func report(w io.Writer, err error) int {
 	var look *attention
 	var told *failure
 	switch {
-	case errors.As(err, &asked):
+	case errors.As(err, &asked), errors.As(err, new(*daemon.RuleError)):
 		status = exitUsage
 	case errors.As(err, &look):
 		status = exitAttention
