@@ -148,7 +148,7 @@ func (r *run) traffic(a *raid.Array) {
 		g.Go(func() { r.glance(a, rng) })
 	}
 	for i := range r.Clients {
-		ops := r.script(r.w.Rand(fmt.Sprintf("client %d of life %d", i, r.number), "requests"), &r.life, i, r.size()/sector)
+		ops := r.script(r.w.Rand(clientName(i, r.number), "requests"), &r.life, i, r.size()/sector)
 		g.Go(func() {
 			c := client{r, a}
 			for n := 0; n < len(ops) && r.err == nil && !r.broken; n++ {
@@ -167,6 +167,9 @@ func (r *run) traffic(a *raid.Array) {
 	}
 	g.Wait()
 }
+
+// clientName is what seeds a client's requests.
+func clientName(id, life int) string { return fmt.Sprintf("client %d of life %d", id, life) }
 
 // powerCut cuts a member's power.
 func (r *run) powerCut(d *sim.Disk) {

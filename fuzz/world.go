@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"graid/block/fault"
@@ -24,12 +25,37 @@ type Report struct {
 	Virtual    time.Duration
 	Transcript string // of the end, if Err
 	Seen       map[string]int
+	Sectors    int64 // of the array; 0 if it was not created
 }
 
 // Failed is what is printed of a world that failed: what, how to bring it back, and what happened last.
 func (r *Report) Failed() string {
-	return fmt.Sprintf("%v\n\nreproduce: go test ./fuzz -run 'TestWorld$' -seed=%d    (hash %016x, %d steps, life %d)\n\n%v\n%s",
+	return fmt.Sprintf("%v\n\nreproduce: go test ./fuzz -run 'TestWorld$' -seed=%d    (hash %016x, %d steps, life %d; -shrink makes it small)\n\n%v\n%s",
 		r.Err, r.Case.Seed, r.Hash, r.Steps, r.Lives-1, r.Case, r.Transcript)
+}
+
+// Shrunk is a small case that fails, made of one that r says failed, by running at most so many worlds.
+func (r *Report) Shrunk(tries int) Case {
+	c := r.Case
+	if !c.Scripted {
+		c = c.Script(r.Sectors)
+	}
+	want := kind(r.Err)
+	fails := func(c Case) bool {
+		r := Run(c, 0)
+		return r.Err != nil && kind(r.Err) == want
+	}
+	if r.Sectors == 0 || !fails(c) {
+		return r.Case
+	}
+	return Shrink(c, tries, fails)
+}
+
+// kind is what a failure says before it comes to particulars: the first words after the time that have no figures in them.
+func kind(err error) string {
+	_, text, _ := strings.Cut(err.Error(), ": ")
+	words := slices.DeleteFunc(strings.Fields(text), func(w string) bool { return strings.ContainsAny(w, "0123456789") })
+	return strings.Join(words[:min(3, len(words))], " ")
 }
 
 // maxSteps is how long a world may be: far more than any needs.
@@ -75,6 +101,9 @@ func Run(c Case, lines int) *Report {
 		rep.Err = err
 	}
 	rep.Hash, rep.Steps, rep.Requests, rep.Lives, rep.Virtual = r.w.Hash(), r.w.Steps(), r.count, r.number+1, r.w.Now()
+	if r.j != nil {
+		rep.Sectors = int64(len(r.j.sectors))
+	}
 	if rep.Err != nil {
 		rep.Transcript = r.w.Transcript()
 	}

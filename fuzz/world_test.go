@@ -3,6 +3,7 @@ package fuzz
 import (
 	"flag"
 	"fmt"
+	"os"
 	"runtime"
 	"sort"
 	"strings"
@@ -16,20 +17,44 @@ var (
 	seed  = flag.Int64("seed", -1, "the one world that TestWorld runs")
 	seeds = flag.String("seeds", "", "the worlds that TestWorlds runs: first-last")
 	lines = flag.Int("lines", 200, "how many lines of its transcript TestWorld shows")
+	text  = flag.String("case", "", "the file with the one case that TestWorld runs")
+	small = flag.Bool("shrink", false, "a case that fails is made small")
+	tries = flag.Int("tries", 4000, "how many worlds -shrink may run")
 	all   = flag.Bool("all", false, "TestWorlds goes on after a failure, and prints a line for each")
 	limit = flag.Duration("limit", 0, "TestWorlds begins no further world after so long")
 )
 
-// TestWorld runs the world of -seed.
+// TestWorld runs the world of -seed, or of -case.
 func TestWorld(t *testing.T) {
-	if *seed < 0 {
+	var c Case
+	switch {
+	case *text != "":
+		b, err := os.ReadFile(*text)
+		if err == nil {
+			c, err = ParseCase(string(b))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	case *seed >= 0:
+		c = NewCase(uint64(*seed))
+	default:
 		return // none was asked for; TestWorlds runs some
 	}
-	r := Run(NewCase(uint64(*seed)), *lines)
+	r := Run(c, *lines)
 	if r.Err != nil {
-		t.Fatal(r.Failed())
+		t.Fatal(report(r))
 	}
 	t.Logf("%v%d steps, %d requests, %v of the world's time, hash %016x, %v", r.Case, r.Steps, r.Requests, r.Virtual, r.Hash, r.Seen)
+}
+
+// report is what is printed of a world that failed, with a small case like it if -shrink says so.
+func report(r *Report) string {
+	if !*small {
+		return r.Failed()
+	}
+	c := r.Shrunk(*tries)
+	return fmt.Sprintf("%v\nshrunk to %d requests; give this as -case=FILE:\n\n# %v\n%v", r.Failed(), c.Requests(), Run(c, 0).Err, c)
 }
 
 // fixed is how many worlds every test run has; fewer with the race detector, which is twenty times slower.
@@ -55,10 +80,13 @@ func TestWorlds(t *testing.T) {
 		}
 		r := Run(NewCase(s), 0)
 		if r.Err != nil && !*all {
-			t.Fatal(r.Failed())
+			t.Fatal(report(r))
 		}
 		if r.Err != nil {
 			t.Errorf("seed %d, level %d: %v", s, r.Case.Level, r.Err)
+			if *small {
+				t.Error(report(r)[len(r.Failed()):])
+			}
 		}
 		worlds, steps, requests, lives = worlds+1, steps+r.Steps, requests+r.Requests, lives+int64(r.Lives)
 		for k, n := range r.Seen {
