@@ -34,6 +34,7 @@ type Array struct {
 	Updated           *time.Time `json:"updated"`
 	Started           *time.Time `json:"started"` // the process that serves it
 	PID               int        `json:"pid"`
+	Overlay           *string    `json:"overlay"` // the folder that takes the writes; null = the members do
 }
 
 // Sync is the background work of an array.
@@ -122,6 +123,19 @@ func describeMember(m raid.MemberStatus) Member {
 		d.Flags = append(d.Flags, "write_mostly")
 	}
 	return d
+}
+
+// over says that the members are only read, and what is written goes to files in dir; "" says that they are written.
+func (a *Array) over(dir string) {
+	if dir == "" {
+		return
+	}
+	a.Overlay = &dir
+	for i := range a.Members {
+		if m := &a.Members[i]; m.Path != nil {
+			m.Flags = append(m.Flags, "overlay")
+		}
+	}
 }
 
 func list(s []string) []string {

@@ -20,19 +20,34 @@ type State struct {
 	Control string    `json:"control"` // path of the control socket
 	URIs    []string  `json:"uris"`
 	Members []string  `json:"members"`
+	Command []string  `json:"command"` // what to give graid to have it run again as it did
 	Started time.Time `json:"started"`
 }
 
 // Claim is the right to run an array under a name. It is a lock that the system takes back when the process dies, so a dead
-// process's name is free again and what it left behind is swept away by the next claim.
+// process's name is free again. What it left behind tells of its death until another runs under the name, or Forget.
 type Claim struct {
-	folder Folder
-	name   string
-	lock   *os.File
+	folder    Folder
+	name      string
+	lock      *os.File
+	died      *State // who had the name before and did not give it back; nil = nobody
+	published bool
 }
+
+// glance is how long somebody who only looks whether an array died may have its name, at most.
+const glance = 300 * time.Millisecond
 
 // Claim takes the name, or says that it is taken.
 func (f Folder) Claim(name string) (*Claim, error) {
+	for end := time.Now().Add(glance); ; time.Sleep(10 * time.Millisecond) {
+		c, err := f.claim(name)
+		if !errors.Is(err, ErrTaken) || time.Now().After(end) {
+			return c, err
+		}
+	}
+}
+
+func (f Folder) claim(name string) (*Claim, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
@@ -55,7 +70,10 @@ func (f Folder) Claim(name string) (*Claim, error) {
 			continue
 		}
 		c := &Claim{folder: f, name: name, lock: lock}
-		c.sweep()
+		c.sweep("sock", "nbd")
+		if s := f.state(name); s.Name != "" {
+			c.died = &s
+		}
 		return c, nil
 	}
 }
@@ -72,16 +90,39 @@ func (f Folder) Taken(name string) bool {
 	return errors.Is(err, ErrTaken)
 }
 
-// sweep removes what a dead process of this name left behind.
-func (c *Claim) sweep() {
-	for _, kind := range []string{"sock", "nbd", "json", "log"} {
+// Died is what a process left behind that ran under the name and died; nil if there is none, or somebody has the name.
+func (f Folder) Died(name string) *State {
+	c, err := f.claim(name)
+	if err != nil {
+		return nil
+	}
+	defer c.Release()
+	return c.died
+}
+
+// Forget takes away what a dead process of this name left behind, and returns it; nil if there is nothing.
+func (f Folder) Forget(name string) (*State, error) {
+	c, err := f.Claim(name)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Release()
+	c.sweep("json", "log")
+	return c.died, nil
+}
+
+func (c *Claim) sweep(kinds ...string) {
+	for _, kind := range kinds {
 		os.Remove(c.folder.file(c.name, kind))
 	}
 }
 
-// Release gives the name back and removes its files.
+// Release gives the name back and removes its files, but not what tells of a process that died if nothing has run since.
 func (c *Claim) Release() {
-	c.sweep()
+	c.sweep("sock", "nbd")
+	if c.published || c.died == nil {
+		c.sweep("json", "log")
+	}
 	os.Remove(c.lock.Name()) // before the lock goes: afterwards the file may be somebody else's
 	c.lock.Close()
 }
@@ -108,8 +149,10 @@ func (c *Claim) publish(s State) error {
 	}
 	if err != nil {
 		os.Remove(tmp.Name())
+		return err
 	}
-	return err
+	c.published = true
+	return nil
 }
 
 // state reads NAME.json; the zero State if there is none.
@@ -120,6 +163,9 @@ func (f Folder) state(name string) (s State) {
 	}
 	return s
 }
+
+// PID is the process that runs under the name, as far as it said so; 0 if it did not.
+func (f Folder) PID(name string) int { return f.state(name).PID }
 
 // LogPath is where the background process of this name writes.
 func (f Folder) LogPath(name string) string { return filepath.Join(f.path, name+".log") }

@@ -25,7 +25,7 @@ const AnswerTime = 3 * time.Second
 var ErrNotRunning = errors.New("no such array runs")
 
 // Answer is what one name in the runtime folder turned out to be: a running array, one that does not answer (Err), or
-// what a dead process left behind (Died), which is gone now.
+// what a dead process left behind (Died).
 type Answer struct {
 	Name  string
 	Array Array
@@ -66,16 +66,10 @@ func (f Folder) one(ctx context.Context, name string) *Answer {
 	if !errors.Is(err, ErrNotRunning) {
 		return &Answer{Name: name, Err: err}
 	}
-	left := f.state(name)
-	c, err := f.Claim(name)
-	if err != nil {
-		return nil // starting or stopping at this moment
+	if left := f.Died(name); left != nil {
+		return &Answer{Name: name, Died: left}
 	}
-	c.Release()
-	if left.Name == "" {
-		return nil
-	}
-	return &Answer{Name: name, Died: &left}
+	return nil // starting or stopping at this moment, or nothing
 }
 
 // Status asks one array.
@@ -154,6 +148,9 @@ func (f Folder) silence(ctx context.Context, name string, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, fs.ErrNotExist), errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, os.ErrPermission):
+		if left := f.Died(name); left != nil {
+			return fmt.Errorf("%s: %w: its server (pid %d) died: `graid status %s` says how to start it again", name, ErrNotRunning, left.PID, name)
+		}
 		return fmt.Errorf("%s: %w: `graid status` lists those that do", name, ErrNotRunning)
 	case errors.Is(err, io.EOF), errors.As(err, &op):
 		return fmt.Errorf("%s: its server ended without an answer", name)

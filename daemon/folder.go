@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -97,7 +98,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Names lists the arrays that have a lock file here, running or dead, in order.
+// Names lists the arrays that run here or died, in order.
 func (f Folder) Names() ([]string, error) {
 	list, err := os.ReadDir(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -108,12 +109,16 @@ func (f Folder) Names() ([]string, error) {
 	}
 	var names []string
 	for _, e := range list {
-		if name, ok := strings.CutSuffix(e.Name(), ".lock"); ok && CheckName(name) == nil {
+		name, ok := strings.CutSuffix(e.Name(), ".lock")
+		if !ok { // of who died, the lock file may be gone
+			name, ok = strings.CutSuffix(e.Name(), ".json")
+		}
+		if ok && CheckName(name) == nil {
 			names = append(names, name)
 		}
 	}
 	sort.Strings(names)
-	return names, nil
+	return slices.Compact(names), nil
 }
 
 // plainPath turns "open /x: permission denied" into "/x: permission denied": how it was tried does not help.

@@ -62,12 +62,56 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestClaim: one holder at a time; a claim sweeps away what a dead one left; a released name leaves nothing.
+// TestDeath: what tells of a dead process stays, whoever looks, tries or fails, until another has run or somebody says to forget it.
+func TestDeath(t *testing.T) {
+	f, err := OpenFolder(t.TempDir())
+	require.NoError(t, err)
+	die := func() {
+		require.NoError(t, os.WriteFile(f.file("md0", "json"), []byte(`{"name":"md0","pid":7,"command":["assemble"]}`), 0o600))
+		require.NoError(t, os.WriteFile(f.file("md0", "log"), []byte("last words"), 0o600))
+		require.NoError(t, os.WriteFile(f.file("md0", "lock"), nil, 0o600))
+	}
+	dead := &State{Name: "md0", PID: 7, Command: []string{"assemble"}}
+	die()
+	for range 3 {
+		require.Equal(t, dead, f.Died("md0"))
+		names, err := f.Names()
+		require.NoError(t, err)
+		require.Equal(t, []string{"md0"}, names)
+		all, err := f.All(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []Answer{{Name: "md0", Died: dead}}, all)
+		c, err := f.Claim("md0") // of one that cannot start after all
+		require.NoError(t, err)
+		require.Nil(t, f.Died("md0"), "somebody has the name")
+		c.Release()
+	}
+	_, err = f.Status(t.Context(), "md0")
+	require.ErrorIs(t, err, ErrNotRunning)
+	require.ErrorContains(t, err, "pid 7")
+	require.FileExists(t, f.LogPath("md0"))
+	left, err := f.Forget("md0")
+	require.NoError(t, err)
+	require.Equal(t, dead, left)
+	require.Nil(t, f.Died("md0"))
+	left, err = f.Forget("md0")
+	require.NoError(t, err)
+	require.Nil(t, left)
+
+	die()
+	c, err := f.Claim("md0")
+	require.NoError(t, err)
+	require.NoError(t, c.publish(State{Name: "md0", PID: 8}))
+	c.Release()
+	list, err := os.ReadDir(f.path)
+	require.NoError(t, err)
+	require.Empty(t, list)
+}
+
+// TestClaim: one holder at a time; a released name leaves nothing.
 func TestClaim(t *testing.T) {
 	f, err := OpenFolder(t.TempDir())
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(f.file("md0", "json"), []byte(`{"name":"md0","pid":7}`), 0o600))
-	require.Equal(t, 7, f.state("md0").PID)
 	c, err := f.Claim("md0")
 	require.NoError(t, err)
 	require.Zero(t, f.state("md0"))

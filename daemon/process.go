@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"graid/block"
@@ -31,6 +32,7 @@ type Config struct {
 	Export    string       // "" = Name
 	Inject    []fault.Rule // what is to go wrong with members from the beginning
 	Log       *slog.Logger // events; nil = nowhere
+	Command   []string     // for State: how to have it run again
 	LogFile   bool         // to NAME.log instead, as a background process does
 }
 
@@ -50,7 +52,8 @@ type Process struct {
 	ring    *ring
 	log     *slog.Logger
 	started time.Time
-	notices []string // about how members are opened
+	notices []string               // about how members are opened
+	broken  atomic.Pointer[string] // why the array failed, once it has
 
 	stopping sync.Once
 	done     chan struct{}
@@ -169,6 +172,7 @@ func (p *Process) event(e raid.Event) {
 		level = slog.LevelWarn
 	case raid.EventBroken:
 		level = slog.LevelError
+		p.broken.Store(&e.Detail)
 	}
 	args := []any{"array", p.cfg.Name}
 	if e.Member != "" {
@@ -193,6 +197,10 @@ func (p *Process) Array() Array {
 	a.Findings = append(a.Findings, p.notices...)
 	p.faults.mark(&a)
 	a.Started = when(p.started)
+	a.over(p.cfg.Open.Overlay)
+	if why := p.broken.Load(); why != nil {
+		a.Findings = append(a.Findings, "failed: "+*why)
+	}
 	a.Exports = p.exports.describe(a.ReadOnly)
 	return a
 }
@@ -202,7 +210,7 @@ func (p *Process) Device() block.Device { return p.array }
 
 func (p *Process) state() State {
 	a := p.Array()
-	s := State{Name: a.Name, PID: a.PID, UUID: a.UUID, Control: p.cfg.Folder.file(a.Name, "sock"), Members: p.cfg.Members, Started: p.started}
+	s := State{Name: a.Name, PID: a.PID, UUID: a.UUID, Control: p.cfg.Folder.file(a.Name, "sock"), Members: p.cfg.Members, Command: p.cfg.Command, Started: p.started}
 	for _, e := range a.Exports {
 		s.URIs = append(s.URIs, e.URI)
 	}
@@ -221,12 +229,21 @@ func (p *Process) Stop(force bool) error {
 		p.log.Info("stopping", "array", p.cfg.Name)
 		p.faults.set.Release()
 		p.exports.close()
-		p.result = p.array.Close()
+		p.result = closing(p.array.Close())
 		p.claim.Release()
 		close(p.done)
 	})
 	<-p.done
 	return p.result
+}
+
+// closing says what to do about an array that could not be closed as it should.
+func closing(err error) error {
+	if errors.Is(err, block.ErrNoSpace) {
+		return fmt.Errorf("stopped, but it had failed, as the file system that its members lie on is full: free some space there and assemble it again; "+
+			"writes that clients were not told are done may be lost (%w)", err)
+	}
+	return err
 }
 
 // leaveTime is how long a client that has just gone may take to be noticed: who disconnects and then stops the array must not be

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 
 	"graid/block"
 )
@@ -157,7 +158,19 @@ func explain(err error) error {
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%w: shorter than when it was opened", io.ErrUnexpectedEOF)
 	case isFull(err):
-		return fmt.Errorf("%w: %w", block.ErrNoSpace, err)
+		return full{err}
 	}
 	return err
 }
+
+// full is a block.ErrNoSpace with the system's reason, which is told where it says more.
+type full struct{ why error }
+
+func (e full) Error() string {
+	if errors.Is(e.why, syscall.ENOSPC) {
+		return block.ErrNoSpace.Error()
+	}
+	return block.ErrNoSpace.Error() + ": " + e.why.Error()
+}
+
+func (e full) Unwrap() []error { return []error{block.ErrNoSpace, e.why} }

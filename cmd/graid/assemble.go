@@ -70,6 +70,37 @@ func (c *call) serveArgs(cfg daemon.Config) []string {
 	return append(append(args, "--", cfg.Name), cfg.Members...)
 }
 
+// again is the command line that has the array run as it does now: what was once enough, such as --force, is not told to be done again.
+func (c *call) again(cfg daemon.Config) []string {
+	args := []string{"assemble"}
+	if !c.has("background") {
+		args[0] = "serve"
+	}
+	args = append(args, cfg.Name)
+	for _, f := range append(startFlags(), assembleFlags()...) {
+		switch {
+		case f.name == "force":
+		case f.name == "overlay":
+			if cfg.Open.Overlay != "" {
+				args = append(args, "--overlay", cfg.Open.Overlay)
+			}
+		case f.name == injectFlag.name:
+			args = append(args, injectArgs(cfg.Inject)...)
+		case f.name == "nbd":
+			for _, a := range cfg.Addresses {
+				args = append(args, "--nbd", a.String())
+			}
+		case f.value == "":
+			if c.has(f.name) {
+				args = append(args, "--"+f.name)
+			}
+		case c.given(f.name):
+			args = append(args, "--"+f.name, c.get(f.name))
+		}
+	}
+	return append(args, cfg.Members...)
+}
+
 // background starts the array's process and waits until it serves.
 func background(ctx context.Context, cfg daemon.Config, args []string) (daemon.Array, error) {
 	r, err := cfg.Folder.Spawn(ctx, args)

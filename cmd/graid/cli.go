@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -139,7 +140,23 @@ func (v *verb) flag(name string) *flag {
 	return nil
 }
 
+// later is the verbs that are promised and not there yet, and what to do meanwhile.
+var later = map[string]string{
+	"add":         "stop the array, and let mdadm or a copy of its data rebuild it",
+	"remove":      "a failed member is left out when the array is next assembled",
+	"re-add":      "stop the array, and let mdadm rebuild it",
+	"replace":     "stop the array, and let mdadm replace the member",
+	"check":       "stop the array, and let mdadm check it",
+	"repair":      "stop the array, and let mdadm repair it",
+	"sync-action": "`graid status` shows the background work, `graid wait` waits for its end",
+	"limit":       "background work yields to clients by itself",
+	"multipath":   "let the kernel's dm-multipath join the paths, and give its device as the member",
+}
+
 func unknownVerb(all []verb, got string) error {
+	if hint, ok := later[got]; ok {
+		return fmt.Errorf("%s: not there yet in this version: %s", got, hint)
+	}
 	var names []string
 	for _, v := range all {
 		names = append(names, v.name)
@@ -151,6 +168,9 @@ func unknownVerb(all []verb, got string) error {
 }
 
 func unknownFlag(v *verb, got string) error {
+	if name, _, _ := strings.Cut(strings.TrimLeft(got, "-"), "="); v.flag("nbd") != nil && (name == "http" || strings.HasPrefix(name, "tls-")) {
+		return fmt.Errorf("%s: --%s is not there yet in this version: serve at a unix socket or on 127.0.0.1, and tunnel it", v.name, name)
+	}
 	var names []string
 	for _, f := range v.flags {
 		if !f.quiet {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"graid/block"
 	"graid/block/file"
 	"graid/daemon"
 	"graid/raid"
@@ -81,17 +83,26 @@ func create(c *call) error {
 	}
 	draft, err := write(c, spec, cfg, paths, mostly)
 	if err != nil {
+		if errors.Is(err, block.ErrNoSpace) {
+			err = fmt.Errorf("%w: its file system is full: free some space there, then create it again with --force", err)
+		}
 		return errors.Join(err, remove(made))
 	}
 	for _, w := range draft.Warnings {
 		fmt.Fprintln(c.err, "graid: note: "+oneLine(w))
 	}
+	if spec.Spares > 0 {
+		fmt.Fprintln(c.err, "graid: note: a spare does not take over by itself yet in this version: after a failure the array stays degraded")
+	}
 	describeDraft(c.out, name, paths, draft)
 	if c.has("no-start") {
 		return nil
 	}
-	// Run: with members missing there are fewer than a whole array has, as the user asked for.
-	a, err := background(c.ctx, cfg, append(c.serveArgs(cfg)[:2:2], append([]string{"--run"}, c.serveArgs(cfg)[2:]...)...))
+	args := c.serveArgs(cfg)
+	if len(present) < len(paths) { // fewer than a whole array has, as the user asked for
+		args = slices.Insert(args, 2, "--run")
+	}
+	a, err := background(c.ctx, cfg, args)
 	if err != nil {
 		return fmt.Errorf("the array was written but does not run: %w", err)
 	}
@@ -203,6 +214,9 @@ func (c *call) spec(name string, paths []string) (s md.Spec, err error) {
 	if s.Version == md.V090 {
 		return s, usage("create: --metadata 0.90 is read but not written: use 1.0, 1.1 or 1.2")
 	}
+	if err := c.grain(s); err != nil {
+		return s, err
+	}
 	if err := c.counts(&s, paths); err != nil {
 		return s, err
 	}
@@ -221,6 +235,30 @@ func (c *call) spec(name string, paths []string) (s md.Spec, err error) {
 		s.UUID = *u
 	}
 	return s, err
+}
+
+// grain refuses sizes that no members could make right.
+func (c *call) grain(s md.Spec) error {
+	const page = 4 << 10
+	if s.Chunk%page != 0 || s.Chunk > 1<<30 {
+		return usage("create: --chunk %s: give a multiple of 4K, up to 1G, such as 64K", c.get("chunk"))
+	}
+	if s.Chunk&(s.Chunk-1) != 0 && s.Level >= 4 {
+		return usage("create: --chunk %s: %s needs a power of two, such as 64K", c.get("chunk"), md.LevelName(s.Level))
+	}
+	if s.DataOffset%page != 0 {
+		return usage("create: --data-offset %s: give a multiple of 4K, such as 1M", c.get("data-offset"))
+	}
+	if s.Version == md.V10 && s.DataOffset != 0 {
+		return usage("create: --data-offset: metadata 1.0 has its data at the start of the member: leave it out, or use --metadata 1.2")
+	}
+	if s.Size%1024 != 0 {
+		return usage("create: --size %s: give a multiple of 1K, such as 1G", c.get("size"))
+	}
+	if size, err := c.size("member-size"); err != nil || c.given("member-size") && (size == 0 || size%512 != 0) {
+		return cmp.Or(err, usage("create: --member-size %s: give a multiple of 512 bytes, such as 1G", c.get("member-size")))
+	}
+	return nil
 }
 
 func (c *call) counts(s *md.Spec, paths []string) (err error) {

@@ -110,6 +110,9 @@ func printDetail(w io.Writer, a daemon.Array) error {
 	if a.PID > 0 {
 		f.say("Server", "pid %d", a.PID)
 	}
+	if a.Overlay != nil {
+		f.say("Overlay", "the members are only read; writes go to %s", *a.Overlay)
+	}
 	for _, s := range a.Reasons {
 		f.say("Read-only because", "%s", s)
 	}

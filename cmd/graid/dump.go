@@ -36,6 +36,9 @@ func dump(c *call) (err error) {
 	if len(c.args) == 0 {
 		return usage("dump: name the members: graid dump [options] MEMBER...")
 	}
+	if err := c.once(c.args); err != nil {
+		return err
+	}
 	job, err := dumpJob(c)
 	if err != nil {
 		return err

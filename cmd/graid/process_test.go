@@ -120,7 +120,7 @@ func TestDeadAndDeaf(t *testing.T) {
 	w.must("create dead --level 1 --no-start --member-size 8M a b")
 	w.must("create deaf --level 1 --no-start --member-size 8M c d")
 	w.must("create fine --level 1 --member-size 8M e f")
-	dead, deaf := start(t, dir, "serve", "dead", "a", "b"), start(t, dir, "serve", "deaf", "c", "d")
+	dead, deaf := start(t, dir, "serve", "dead", "a", "b", "--export", "the data"), start(t, dir, "serve", "deaf", "c", "d")
 	dead.line(t)
 	deaf.line(t)
 	dead.Process.Kill()
@@ -132,17 +132,63 @@ func TestDeadAndDeaf(t *testing.T) {
 	require.Less(t, time.Since(began), 2*daemon.AnswerTime)
 	require.Equal(t, exitFailed, s.status, s)
 	require.Regexp(t, `(?m)^dead  not running: its server \(pid \d+\) died`, s.out)
-	require.Contains(t, s.out, "graid assemble dead "+w.in("a")+" "+w.in("b"))
 	require.Regexp(t, `(?m)^deaf  no answer$`, s.out)
 	require.Regexp(t, `(?m)^fine  raid1  clean`, s.out)
 	require.Regexp(t, `^graid: deaf: its server \(pid \d+\) does not answer within 3s\n$`, s.err)
 	require.NoError(t, deaf.Process.Signal(syscall.SIGCONT))
 	w.must("status")
 
-	// The dead one's name and members are free again, and what it left is gone.
+	// It is told again and again, to programs too, until somebody does something about it.
+	for _, args := range []string{"status", "status dead", "status"} {
+		s = w.run(args)
+		require.Equal(t, exitAttention, s.status, s)
+		require.Contains(t, s.out, "\n     graid serve dead --export 'the data' "+w.in("a")+" "+w.in("b")+"\n")
+		require.Empty(t, s.err)
+	}
+	s = w.run("status --json")
+	require.Equal(t, exitAttention, s.status, s)
+	require.Contains(t, s.out, `"died": [`)
+	require.Regexp(t, `^graid: dead: its server \(pid \d+\) died: .*\n$`, s.err)
+	s = w.run("detail dead")
+	require.Equal(t, exitFailed, s.status, s)
+	require.Regexp(t, `^graid: dead: .*its server \(pid \d+\) died: .graid status dead. says how to start it again\n$`, s.err)
+	require.Equal(t, exitFailed, w.run("assemble dead a gone").status)
+	require.Equal(t, exitAttention, w.run("status").status)
+
+	// Its name and members are free, and what it left goes with another's start.
 	w.must("assemble dead a b")
+	require.Equal(t, exitDone, w.run("status").status)
 	w.must("stop dead")
+
+	again := start(t, dir, "serve", "dead", "a", "b")
+	again.line(t)
+	again.Process.Kill()
+	again.Wait()
+	s = w.run("stop dead")
+	require.Equal(t, exitAttention, s.status, s)
+	require.Regexp(t, `^graid: dead: its server \(pid \d+\) had died without marking the array clean; .* run graid serve dead .*\n$`, s.err)
+	require.Equal(t, exitFailed, w.run("stop dead").status)
+	require.Equal(t, exitDone, w.run("status").status)
 	deaf.ends(t, syscall.SIGTERM, exitDone)
+}
+
+// TestDeafStop: a server that hangs is not waited for in silence, nor for ever.
+func TestDeafStop(t *testing.T) {
+	dir := shortDir(t)
+	w := &wreck{t, dir}
+	w.must("create deaf --level 1 --no-start --member-size 8M a b")
+	deaf := start(t, dir, "serve", "deaf", "a", "b")
+	deaf.line(t)
+	require.NoError(t, deaf.Process.Signal(syscall.SIGSTOP))
+	for _, args := range []string{"stop deaf --timeout 1", "fail deaf a --timeout 1"} {
+		s := w.run(args)
+		require.Equal(t, exitFailed, s.status, s)
+		require.Regexp(t, `^graid: deaf: waiting for its server \(pid \d+\) to .*\ngraid: deaf: its server \(pid \d+\) did not .* within 1s: .*kill -9 \d+.*\n$`, s.err)
+	}
+	require.Equal(t, exitUsage, w.run("stop deaf --timeout soon").status)
+	require.NoError(t, deaf.Process.Signal(syscall.SIGCONT))
+	deaf.Wait() // it goes on stopping
+	require.Equal(t, exitDone, deaf.ProcessState.ExitCode())
 }
 
 // TestControl: the control socket speaks HTTP and JSON, and tells of events.
@@ -211,8 +257,12 @@ func TestNoRoot(t *testing.T) {
 		require.Equal(t, exitFailed, s.status, "%s: %s", args, s)
 		require.Regexp(t, `^graid: [^\n]*a: permission denied[^\n]*\n$`, s.err, args)
 	}
+	s := run("scan .")
+	require.Equal(t, exitAttention, s.status, s)
+	require.Contains(t, s.out, "2/4 members")
+	require.Equal(t, "graid: not looked into: a: permission denied: there may be members among them: run it as somebody who may read them\n", s.err)
 	require.NoError(t, os.Chmod(w.in("a"), 0o400))
-	s := run("create md0 --level 1 --force a c")
+	s = run("create md0 --level 1 --force a c")
 	require.Equal(t, exitFailed, s.status, s)
 	require.Regexp(t, `^graid: [^\n]*a: permission denied[^\n]*\n$`, s.err)
 

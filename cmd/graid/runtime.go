@@ -40,6 +40,13 @@ func (c *call) config(name string, members []string) (cfg daemon.Config, err err
 	if err := daemon.CheckName(name); err != nil {
 		return cfg, usage("%s: %v", c.verb.name, err)
 	}
+	if c.has("readonly") && c.given("overlay") {
+		return cfg, usage("%s: --overlay keeps what is written and --readonly lets nothing be written: leave out one of them; "+
+			"either way the members stay as they are", c.verb.name)
+	}
+	if err := daemon.CheckKinds(members); err != nil {
+		return cfg, err
+	}
 	cfg = daemon.Config{Name: name, Export: c.get("export"), Run: c.has("run"), Force: c.has("force")}
 	if c.given("export") && (cfg.Export == "" || len(cfg.Export) > maxExport) {
 		return cfg, usage("%s: --export: give a name of 1 to %d bytes", c.verb.name, maxExport)
@@ -116,7 +123,23 @@ func (c *call) nameAndMembers() (name string, members []string, err error) {
 	case 1:
 		return "", nil, usage("%s: name the members of %s: graid %s %s", c.verb.name, c.args[0], c.verb.name, c.verb.args)
 	}
-	return c.args[0], c.args[1:], nil
+	return c.args[0], c.args[1:], c.once(c.args[1:])
+}
+
+// once refuses a member that is given twice. One that has two names is found where it is opened.
+func (c *call) once(members []string) error {
+	seen := map[string]bool{}
+	for _, m := range members {
+		abs, err := filepath.Abs(m)
+		if err != nil {
+			return err
+		}
+		if seen[abs] && m != missingWord {
+			return usage("%s: %s is given twice: a member can be given only once", c.verb.name, m)
+		}
+		seen[abs] = true
+	}
+	return nil
 }
 
 func (c *call) noArgs() error {

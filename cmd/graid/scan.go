@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"graid/block"
 	"graid/daemon"
 	"graid/raid"
 	"graid/raid/md"
@@ -28,16 +30,34 @@ which could be assembled and how complete each is. Writes nothing.`,
 			if len(c.args) == 0 {
 				return usage("scan: name files, devices or folders: graid scan PATH...")
 			}
-			list, err := scan(c.ctx, c.args)
+			if err := daemon.CheckKinds(c.args); err != nil {
+				return err
+			}
+			list, closed, err := scan(c.ctx, c.args)
 			if err != nil {
 				return err
 			}
+			show := printScan
 			if c.has("json") {
-				return printJSON(c.out, list)
+				show = func(w io.Writer, list []candidate) error { return printJSON(w, list) }
 			}
-			return printScan(c.out, list)
+			if err := show(c.out, list); err != nil || closed == nil {
+				return err
+			}
+			return closed.attention()
 		},
 	}
+}
+
+// skipped is what could not be looked into, though it may be a member.
+type skipped []error
+
+func (s skipped) attention() error {
+	text := s[0].Error()
+	if n := len(s) - 1; n > 0 {
+		text += fmt.Sprintf(" (and %s more, from %s on)", plural(n, "other"), s[1])
+	}
+	return &attention{"not looked into: " + text + ": there may be members among them: run it as somebody who may read them"}
 }
 
 // candidate is an array that scan found: what `scan --json` prints.
@@ -54,6 +74,7 @@ type candidate struct {
 	Members     []scannedPart `json:"members"`
 	Present     int           `json:"present"` // members that could be used
 	Assemblable bool          `json:"assemblable"`
+	NeedsRun    bool          `json:"needs_run"` // assemble wants --run: fewer members are here than there were last time
 	WouldBe     string        `json:"would_be"`
 	Problems    []string      `json:"problems"`
 }
@@ -66,38 +87,50 @@ type scannedPart struct {
 }
 
 // scan finds the members among paths and decides what arrays they make.
-func scan(ctx context.Context, paths []string) ([]candidate, error) {
+func scan(ctx context.Context, paths []string) (list []candidate, closed skipped, err error) {
 	files, err := expand(paths)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var members []raid.Member
 	defer func() { daemon.CloseMembers(members) }()
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		m, err := daemon.OpenMembers([]string{f.path}, daemon.OpenOptions{ReadOnly: true, NoLock: true})
 		if err != nil {
 			if f.named {
-				return nil, err
+				return nil, nil, err
 			}
-			continue // somebody else's business in that folder
+			if class := block.Classify(err); errors.Is(err, fs.ErrPermission) || class == block.Media {
+				closed = append(closed, err)
+			}
+			continue // anything else is somebody else's business in that folder
 		}
 		members = append(members, m...)
 	}
 	found, decisions, err := raid.Survey(ctx, members, raid.Options{ReadOnly: true})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	list := []candidate{}
+	_, unasked, err := raid.Survey(ctx, members, raid.Options{}) // what assemble would decide if it is told nothing
+	if err != nil {
+		return nil, nil, err
+	}
+	list = []candidate{}
 	for _, d := range decisions {
-		list = append(list, candidateOf(d, found))
+		c := candidateOf(d, found)
+		if u := unasked[d.UUID]; c.Assemblable && u != nil && u.Verdict == md.NeedsRun {
+			c.NeedsRun = true
+			c.Problems = append(c.Problems, oneLine(u.Why))
+		}
+		list = append(list, c)
 	}
 	slices.SortFunc(list, func(a, b candidate) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.UUID, b.UUID))
 	})
-	return list, nil
+	return list, closed, nil
 }
 
 // place is a file to look at; named says that the user said so, rather than the folder it is in.
@@ -255,7 +288,11 @@ func printScan(w io.Writer, list []candidate) error {
 			return err
 		}
 		if c.Assemblable {
-			fmt.Fprintf(w, "  graid assemble %s %s\n", shortName(c.Name), strings.Join(quoted(usable(c.Members)), " "))
+			run := ""
+			if c.NeedsRun {
+				run = "--run "
+			}
+			fmt.Fprintf(w, "  graid assemble %s%s %s\n", run, shortName(c.Name), strings.Join(quoted(usable(c.Members)), " "))
 		}
 	}
 	return nil

@@ -53,7 +53,9 @@ func serveConfig(c *call) (daemon.Config, error) {
 	if err != nil {
 		return daemon.Config{}, err
 	}
-	return c.config(name, members)
+	cfg, err := c.config(name, members)
+	cfg.Command = c.again(cfg)
+	return cfg, err
 }
 
 // serveBackground is what assemble and create start. Its standard output is a pipe to who started it: one Report goes there,

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -52,6 +54,11 @@ func running(c *call) ([]daemon.Answer, error) {
 		return folder.All(c.ctx)
 	}
 	a, err := folder.Status(c.ctx, c.args[0])
+	if errors.Is(err, daemon.ErrNotRunning) {
+		if left := folder.Died(c.args[0]); left != nil {
+			return []daemon.Answer{{Name: c.args[0], Died: left}}, nil
+		}
+	}
 	return []daemon.Answer{{Name: c.args[0], Array: a}}, err
 }
 
@@ -59,27 +66,49 @@ func running(c *call) ([]daemon.Answer, error) {
 type overview struct {
 	Arrays    []daemon.Array `json:"arrays"`
 	Multipath []struct{}     `json:"multipath"`
+	Died      []dead         `json:"died"`
+}
+
+// dead is an array whose server died, and what to give graid to have it run again.
+type dead struct {
+	Name    string    `json:"name"`
+	UUID    string    `json:"uuid"`
+	PID     int       `json:"pid"`
+	Members []string  `json:"members"`
+	Command []string  `json:"command"`
+	Started time.Time `json:"started"`
 }
 
 func statusJSON(c *call, list []daemon.Answer) error {
-	o := overview{Arrays: []daemon.Array{}, Multipath: []struct{}{}}
+	o := overview{Arrays: []daemon.Array{}, Multipath: []struct{}{}, Died: []dead{}}
 	for _, a := range list {
-		if a.Err == nil && a.Died == nil {
+		switch s := a.Died; {
+		case s != nil:
+			o.Died = append(o.Died, dead{s.Name, s.UUID, s.PID, s.Members, revive(*s), s.Started.UTC()})
+		case a.Err == nil:
 			o.Arrays = append(o.Arrays, a.Array)
 		}
 	}
 	if err := printJSON(c.out, o); err != nil {
 		return err
 	}
-	return trouble(list)
+	if err := trouble(list); err != nil {
+		return err
+	}
+	if len(o.Died) > 0 {
+		s := o.Died[0]
+		return &attention{fmt.Sprintf("%s: its server (pid %d) died: `graid status` says how to start it again", s.Name, s.PID)}
+	}
+	return nil
 }
 
 func statusPlain(c *call, list []daemon.Answer) error {
+	var well error
 	for _, a := range list {
 		switch {
 		case a.Died != nil:
-			fmt.Fprintf(c.out, "%s  not running: its server (pid %d) died; assemble it again:\n     graid assemble %s %s\n",
-				a.Name, a.Died.PID, a.Name, strings.Join(quoted(a.Died.Members), " "))
+			printDead(c.out, *a.Died)
+			well = &attention{} // it was said in its place
 		case a.Err != nil:
 			fmt.Fprintf(c.out, "%s  no answer\n", a.Name)
 		default:
@@ -88,7 +117,21 @@ func statusPlain(c *call, list []daemon.Answer) error {
 			}
 		}
 	}
-	return trouble(list)
+	return cmp.Or(trouble(list), well)
+}
+
+// printDead tells of an array whose server died, until somebody does something about it.
+func printDead(w io.Writer, s daemon.State) {
+	fmt.Fprintf(w, "%s  not running: its server (pid %d) died; start it again:\n     graid %s\n     or forget it: graid stop %s\n",
+		s.Name, s.PID, strings.Join(quoted(revive(s)), " "), s.Name)
+}
+
+// revive is what to give graid to have a dead array run again.
+func revive(s daemon.State) []string {
+	if len(s.Command) > 0 {
+		return s.Command
+	}
+	return append([]string{"assemble", s.Name}, s.Members...)
 }
 
 // trouble is the error for arrays that did not answer.
@@ -134,6 +177,10 @@ func printStatus(w io.Writer, a daemon.Array) error {
 	line.end()
 	for _, why := range a.Reasons {
 		line.plain("read-only: " + why)
+		line.end()
+	}
+	if a.Overlay != nil {
+		line.plain("overlay: the members are only read; writes go to " + *a.Overlay)
 		line.end()
 	}
 	for _, f := range a.Findings {

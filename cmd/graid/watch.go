@@ -81,7 +81,7 @@ func draw(w io.Writer, list []daemon.Answer) {
 		case a.Err != nil:
 			fmt.Fprintf(&b, "%s  no answer\n", a.Name)
 		case a.Died != nil:
-			fmt.Fprintf(&b, "%s  its server died\n", a.Name)
+			printDead(&b, *a.Died)
 		default:
 			_ = printStatus(&colour{&b, paintFor(w)}, a.Array)
 			if s := a.Array.Sync; s.Action != "idle" && s.Total > 0 {
