@@ -75,8 +75,20 @@ func (c *conn) option() (option, error) {
 		c.refuse(code, repErrTooBig, fmt.Sprintf("at most %d bytes of option data", limit))
 		return option{}, c.skip(int64(n))
 	}
-	o := option{code: code, data: make([]byte, n)}
-	return o, c.full(o.data)
+	data, err := c.data(int(n))
+	return option{code: code, data: data}, err
+}
+
+// data reads n bytes of an option. Memory is taken as they arrive: who announces a MiB must send it.
+func (c *conn) data(n int) ([]byte, error) {
+	b := make([]byte, min(n, firstData))
+	err := c.full(b)
+	for err == nil && len(b) < n {
+		at := len(b)
+		b = append(b, make([]byte, min(n-at, at))...)
+		err = c.full(b[at:])
+	}
+	return b, err
 }
 
 // obey answers one option into c.answer. GO and EXPORT_NAME set c.vol and so end the handshake.

@@ -23,6 +23,7 @@ const (
 	maxName    = 4096 // bytes of an export name, a description or a context name: the protocol's limit on strings
 	maxExtents = 2040 // of one BLOCK_STATUS reply: what a 16 KiB buffer holds
 	maxText    = 1024 // bytes of an error message; the protocol allows 4096
+	firstData  = 4096 // bytes of option data that are made room for before any arrived
 
 	inboxLen   = 256 << 10 // bytes one read call may bring
 	batchLen   = 256 << 10 // bytes of replies gathered before they leave

@@ -75,12 +75,16 @@ type Client struct {
 }
 
 type call struct {
-	cmd   uint16
-	off   uint64
-	reply Reply
-	seen  uint64 // bytes of content received
-	done  chan Reply
+	cmd     uint16
+	off     uint64
+	reply   Reply
+	seen    uint64 // bytes of content received
+	content []span // where
+	done    chan Reply
 }
+
+// span is bytes [lo, hi) of a request.
+type span struct{ lo, hi uint64 }
 
 var be = binary.BigEndian
 

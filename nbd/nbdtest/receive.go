@@ -5,6 +5,9 @@ import (
 	"io"
 )
 
+// maxChunk is the most that a chunk without content may carry, bytes: extents or a text.
+const maxChunk = 64 << 10
+
 // one receives one simple reply or one chunk, and completes the call that it ends.
 func (c *Client) one() error {
 	head := make([]byte, 16, 20)
@@ -74,11 +77,13 @@ func (c *Client) chunk(k *call, kind uint16, n uint32) error {
 		if err != nil {
 			return err
 		}
-		m, err := io.ReadFull(c.r, k.reply.Data[off:off+uint64(n-8)])
-		k.seen += uint64(m)
+		if err := k.cover(off, uint64(n-8)); err != nil {
+			return err
+		}
+		_, err = io.ReadFull(c.r, k.reply.Data[off:off+uint64(n-8)])
 		return err
 	}
-	if n > 1<<20 {
+	if n > maxChunk {
 		return fmt.Errorf("chunk of kind %d with %d bytes", kind, n)
 	}
 	if kind == 2 {
@@ -116,8 +121,19 @@ func (c *Client) hole(k *call, n uint32) error {
 		return fmt.Errorf("hole [%d,+%d) beyond the request", off, size)
 	}
 	clear(k.reply.Data[off : off+size])
-	k.seen += size
 	k.reply.Holes++
+	return k.cover(off, size)
+}
+
+// cover notes that content has come for [off, off+n) of the request. None may come twice.
+func (k *call) cover(off, n uint64) error {
+	for _, c := range k.content {
+		if off < c.hi && c.lo < off+n {
+			return fmt.Errorf("content for [%d,+%d) of the request, where some has come already", off, n)
+		}
+	}
+	k.content = append(k.content, span{off, off + n})
+	k.seen += n
 	return nil
 }
 
