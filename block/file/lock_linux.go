@@ -19,6 +19,8 @@ func (d *Device) openFile(flags int, o Options) (*os.File, error) {
 		f, err := d.openWith(flags | unix.O_EXCL)
 		busy := errors.Is(err, unix.EBUSY)
 		switch {
+		case busy && !o.ReadOnly && d.fileIsOurs():
+			return nil, fmt.Errorf("%s: %w: %w", d.path, ErrInUse, ErrTwice)
 		case busy && !o.ReadOnly:
 			return nil, fmt.Errorf("%s: %w: mounted, part of an array, or open in another program", d.path, ErrInUse)
 		case busy:

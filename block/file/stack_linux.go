@@ -128,6 +128,24 @@ func (d *Device) claimStack(readOnly bool) error {
 	return nil
 }
 
+// fileIsOurs says whether d is a loop device on a file that this process has open.
+func (d *Device) fileIsOurs() bool {
+	st, err := os.Stat(d.path)
+	if err != nil {
+		return false
+	}
+	s, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return false
+	}
+	l, ok := loopOf(sysfs, uint64(s.Rdev))
+	if !ok {
+		return false
+	}
+	below, err := os.Stat(l.below)
+	return err == nil && holder(below) == strconv.Itoa(os.Getpid())
+}
+
 // claimBelow locks the bytes that l shows of what is below it, or claims that if it is a disk. Who only reads asks and notes it. The
 // answer is nil for a file that cannot be reached from here, as one in another container: that is noted.
 func (d *Device) claimBelow(l loop, readOnly bool) (os.FileInfo, error) {

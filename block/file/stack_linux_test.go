@@ -107,7 +107,7 @@ func TestLoopAndItsFile(t *testing.T) {
 		second, err := Open(c.second, Options{ReadOnly: !c.writes})
 		if c.refused {
 			require.ErrorIs(t, err, ErrInUse, c)
-			t.Log(err)
+			require.ErrorIs(t, err, ErrTwice, c)
 		} else {
 			require.NoError(t, err, c)
 			require.NoError(t, second.Close())
