@@ -49,6 +49,7 @@ type Array struct {
 
 	tasks *sched.Group // background work
 	wake  sched.Event  // for the cleaner to look again
+	work  sched.Event  // for the worker
 	sync  syncState
 	news  news
 }

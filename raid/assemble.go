@@ -93,7 +93,8 @@ func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) err
 			if v.Recovered == nil {
 				v.Recovered = make([]int64, len(d.Slots))
 			}
-			v.Recovered[role] = int64(slot.RecoveryOffset) * md.Sector
+			m.saved = int64(min(slot.RecoveryOffset, found[slot.Found].SB.DataSize)) * md.Sector
+			v.Recovered[role] = m.saved
 		} else {
 			v.Readable = v.Readable.With(role)
 		}
@@ -175,7 +176,9 @@ func (a *Array) start(d *md.Decision) error {
 	a.meta, a.tasks = sched.NewMutex(a.sched), sched.NewGroup(a.sched)
 	a.wake, a.drained = a.sched.NewEvent(), a.sched.NewEvent()
 	a.inflight.Store(1)
-	a.sync.kind.Store(-1)
+	a.work = a.sched.NewEvent()
+	a.sync.kind.Store(workIdle)
+	a.sync.asked.Store(workIdle)
 	v := a.view.Load()
 	if v.Synced < a.geo.SyncSize {
 		a.sync.done.Store(v.Synced)
@@ -196,10 +199,13 @@ func (a *Array) start(d *md.Decision) error {
 		return nil
 	}
 	a.tasks.Go(a.cleaner)
-	if v.Synced < a.geo.SyncSize {
-		a.sync.kind.Store(int32(plan.Resync))
-		a.tasks.Go(a.resync)
+	switch {
+	case v.Synced < a.geo.SyncSize:
+		a.sync.kind.Store(workResync)
+	case a.rebuilding(v) != 0 || v.Readable.Count() < a.geo.Roles && len(a.spares) > 0:
+		a.sync.kind.Store(workRecover)
 	}
+	a.tasks.Go(a.worker)
 	return nil
 }
 

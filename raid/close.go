@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"graid/block"
-	"graid/raid/plan"
 )
 
 // Close stops background work, waits for requests in flight, flushes, marks the array clean if it is, and closes the members.
@@ -17,6 +14,7 @@ func (a *Array) Close() error {
 		return nil
 	}
 	a.wake.Set()
+	a.work.Set()
 	a.end() // the one that stands for being open
 	a.drained.Wait()
 	a.tasks.Wait()
@@ -44,43 +42,12 @@ func (a *Array) Close() error {
 	return err
 }
 
-// ErrNotMember is what Fail says of a path that is no member.
-var ErrNotMember = errors.New("not a member of this array")
-
-// Fail marks the member with this path faulty, as mdadm --fail does. It is refused where the array would not survive it.
-func (a *Array) Fail(_ context.Context, path string) error {
-	if !a.begin() {
-		return block.ErrClosed
-	}
-	defer a.end()
-	for role, m := range a.members {
-		if m == nil || m.path != path {
-			continue
-		}
-		a.meta.Lock()
-		defer a.unlock()
-		v := a.view.Load()
-		switch {
-		case !(v.Readable | v.Writable).Has(role):
-			return nil // it is already
-		case !a.writable:
-			return fmt.Errorf("%s: array is read-only: its superblocks cannot say that a member failed", path)
-		case !a.geo.Redundant() || v.Readable.Has(role) && !a.level.Enough(v.Readable.Without(role)):
-			return fmt.Errorf("%s: the array does not survive without it", path)
-		}
-		return a.loseLocked(plan.RoleSet(0).With(role), errByUser, false)
-	}
-	return fmt.Errorf("%s: %w", path, ErrNotMember)
-}
-
-var errByUser = errors.New("marked faulty by the user")
-
 // waitStep is how often Wait looks.
 const waitStep = 20 * time.Millisecond
 
 // Wait returns when no background work is left, or ctx is done.
 func (a *Array) Wait(ctx context.Context) error {
-	for a.sync.kind.Load() >= 0 && !a.closing.Load() {
+	for a.busy() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

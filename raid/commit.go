@@ -50,6 +50,10 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 			sb.Features &^= md.FeatureRecovery | md.FeatureRecoveryBitmap
 			sb.RecoveryOffset = 0
 		}
+		if m.role >= 0 && m.state == MemberRebuilding {
+			sb.Features = sb.Features&^md.FeatureRecoveryBitmap | md.FeatureRecovery
+			sb.RecoveryOffset = uint64(m.saved / md.Sector)
+		}
 		if errs[i] != nil {
 			continue
 		}

@@ -113,6 +113,11 @@ func (a *Array) flushAll() (dead plan.RoleSet, why error) {
 	v := a.view.Load()
 	if dead, why = a.flushRoles(v.Writable); dead == 0 {
 		a.flushed = v.Synced
+		for role, m := range a.members {
+			if m != nil && v.Recovered != nil && m == v.members[role] {
+				m.saved = v.Recovered[role]
+			}
+		}
 	}
 	return dead, why
 }

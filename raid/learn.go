@@ -18,8 +18,8 @@ func (a *Array) learn(o *op) error {
 	for i := range o.ios {
 		err := o.errs[i]
 		switch {
-		case err == nil:
-			continue
+		case err == nil || a.view.Load().members[o.ios[i].Role] != o.view.members[o.ios[i].Role]:
+			continue // another has taken over since
 		case errors.Is(err, block.ErrWouldBlock) && o.flags&block.NoWait != 0:
 			return block.ErrWouldBlock
 		}
@@ -144,6 +144,10 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error, readable bool) error {
 					a.note(EventFail, m.path, why.Error())
 				}
 			}
+			if a.hasSpare() {
+				a.sync.kind.CompareAndSwap(workIdle, workRecover)
+			}
+			a.rouse()
 			return nil
 		}
 		// Writing that down met further members that cannot: they are lost too, and that must be written down as well.

@@ -21,6 +21,7 @@ type member struct {
 	sb    *md.Superblock // as it was last written; nil for a level that never writes one
 	role  int            // -1: a spare
 	state string         // MemberInSync, …
+	saved int64          // of one that is being filled: its progress as of the last flush, bytes of its data area
 
 	readErrors, writeErrors, corrected atomic.Int64
 }

@@ -20,7 +20,7 @@ func (a *Array) Status() Status {
 		ReadOnlyWhy: a.readOnly, Findings: a.findings,
 		Degraded: a.geo.Roles - v.Readable.Count(),
 		Dirty:    a.written == markDirty || v.Synced < a.geo.SyncSize || a.sync.given.Load(),
-		Sync:     a.syncStatus(),
+		Sync:     a.syncStatus(), MismatchSectors: a.sync.mismatch.Load() / sectorSize,
 	}
 	s.State = a.stateName(v, s.Dirty)
 	s.ConsistencyPolicy = policy(a.ref, a.geo)
@@ -58,8 +58,8 @@ func (a *Array) stateName(v *view, dirty bool) string {
 
 func (a *Array) syncStatus() SyncStatus {
 	s := SyncStatus{Action: "idle", Total: a.geo.SyncSize}
-	if k := a.sync.kind.Load(); k >= 0 {
-		s.Action = plan.Kind(k).String()
+	if k := a.sync.kind.Load(); k != workIdle {
+		s.Action = workNames[k]
 		s.Done, s.Speed = a.sync.done.Load(), a.sync.speed.Load()
 		if s.Speed > 0 {
 			s.ETA = time.Duration(float64(s.Total-s.Done) / float64(s.Speed) * float64(time.Second))

@@ -35,6 +35,10 @@ const (
 	EventBroken        = "ArrayBroken"   // more members failed than the level tolerates
 	EventRebuildStart  = "RebuildStarted"
 	EventRebuildEnd    = "RebuildFinished"
+	EventMismatch      = "MismatchFound" // by a check or repair: copies, or parity and data, do not agree
+	EventSpareAdded    = "NewSpare"
+	EventRemoved       = "Removed"
+	EventSpareActive   = "SpareActive"        // a member was filled and is in sync, and the others say so durably
 	EventCorrected     = "ReadErrorCorrected" // a member could not read; the bytes came from redundancy and were written back
 	EventUncorrectable = "ReadErrorUncorrected"
 )

@@ -2,41 +2,18 @@ package raid
 
 import (
 	"fmt"
-	"sync/atomic"
-	"time"
 
 	"graid/raid/plan"
 )
 
-// syncState is how far background work is. Readers of a Status take it without a lock.
-type syncState struct {
-	kind   atomic.Int32 // -1: idle; else a plan.Kind
-	done   atomic.Int64 // bytes of the sync space
-	speed  atomic.Int64 // bytes per second, lately
-	errors atomic.Int64 // bytes that could not be resynced
-	ran    atomic.Bool  // there is progress to record
-
-	given   atomic.Bool  // resync was given up; see giveUpResync
-	reached atomic.Int64 // and this is how far it was
-}
-
-// What resync may cost, as md's sync_speed_min and a share for those who wait for their own I/O.
-const (
-	syncMin        = 1 << 20 // bytes per second that resync always gets
-	syncShare      = 4       // while the array is busy, resync works one part in so many of the time
-	syncPauseMax   = 200 * time.Millisecond
-	syncCheckpoint = 30 * time.Second // how often progress is written down
-)
-
-// resync is the task that makes members agree from View.Synced on: what an unclean stop, or a creation, left to do.
+// resync makes members agree from View.Synced on: what an unclean stop, or a creation, left to do.
 //
 // It compares first and writes only where members differ: an array of sparse files stays sparse, and flash is not worn.
 func (a *Array) resync() {
-	defer a.sync.kind.Store(-1)
 	a.sync.ran.Store(true)
-	a.tell(EventRebuildStart, "", fmt.Sprintf("resync from %d of %d bytes", a.view.Load().Synced, a.geo.SyncSize))
-	saved := a.sched.Now()
-	gauge := gauge{at: saved, done: a.view.Load().Synced}
+	at := a.view.Load().Synced
+	a.tell(EventRebuildStart, "", fmt.Sprintf("resync from %d of %d bytes", at, a.geo.SyncSize))
+	w := a.newWalk(at)
 	for {
 		v := a.view.Load()
 		switch {
@@ -47,18 +24,12 @@ func (a *Array) resync() {
 			a.tell(EventRebuildEnd, "", a.resyncEnd())
 			return
 		}
-		began := a.sched.Now()
-		n, err := a.agree(v.Synced)
-		if err != nil {
+		if _, err := w.step(v.Synced, a.agree); err != nil {
 			a.tell(EventUncorrectable, "", fmt.Sprintf("resync stopped at %d: %v", v.Synced, err))
+			a.sync.halted.Store(true)
 			return
 		}
-		a.sync.done.Store(v.Synced + n)
-		now := a.sched.Now()
-		a.pace(n, now-began)
-		a.sync.speed.Store(gauge.read(a.sched.Now(), v.Synced+n))
-		if now-saved >= syncCheckpoint {
-			saved = now
+		if w.due() {
 			a.checkpoint()
 		}
 	}
@@ -97,42 +68,13 @@ func (a *Array) leaveBehind(at int64) {
 	}
 }
 
-// pace keeps resync out of the way of others: after n bytes that took so long, it waits when the array is busy.
-func (a *Array) pace(n int64, took time.Duration) {
-	if a.inflight.Load() > 1 || a.wrote.Load() {
-		pause := min(took*(syncShare-1), syncPauseMax, time.Duration(float64(n)/syncMin*float64(time.Second)))
-		a.sched.Sleep(pause)
-	}
-}
-
-// gauge measures speed over stretches of time that mean something.
-type gauge struct {
-	at    time.Duration
-	done  int64
-	speed int64
-}
-
-// gaugeStretch is how long is measured before a speed is believed.
-const gaugeStretch = 250 * time.Millisecond
-
-// read is the speed in bytes per second when so much is done at time now; 0 = not known yet.
-func (g *gauge) read(now time.Duration, done int64) int64 {
-	if took := now - g.at; took >= gaugeStretch {
-		speed := int64(float64(done-g.done) / took.Seconds())
-		if g.speed > 0 {
-			speed = (g.speed*3 + speed) / 4
-		}
-		*g = gauge{now, done, speed}
-	}
-	return g.speed
-}
-
 // checkpoint records in the superblocks how far resync is, behind the truth: what it wrote is flushed first. While the array is
-// marked dirty nothing is recorded, as md does not: the next clean mark will say it.
+// marked dirty nothing of a resync can be recorded: the next clean mark will say it.
 func (a *Array) checkpoint() {
 	a.meta.Lock()
 	defer a.unlock()
-	if a.written != markClean || a.view.Load().broken != nil {
+	v := a.view.Load()
+	if a.written != markClean && a.rebuilding(v) == 0 || v.broken != nil {
 		return
 	}
 	for {
@@ -144,7 +86,7 @@ func (a *Array) checkpoint() {
 			return
 		}
 	}
-	if err := a.markAs(markClean); err != nil {
+	if err := a.markAs(a.written); err != nil {
 		a.note(EventUncorrectable, "", "resync progress not recorded: "+err.Error())
 	}
 }

@@ -179,30 +179,7 @@ func (s shape) identities(d *Draft) error {
 	return nil
 }
 
-// Write writes everything that member i needs, onto dev: what was there of superblocks goes first, the new one comes last and only when
-// what it points at is durable. Members are written one after the other or at the same time, as the caller likes.
+// Write is WriteMember for member i, onto dev. Members are written one after the other or at the same time, as the caller likes.
 func (d *Draft) Write(ctx context.Context, i int, dev block.Device) error {
-	sb := d.Supers[i]
-	if at, ok := sb.Version.place(uint64(dev.Info().Size) / Sector); !ok || at != sb.SuperOffset {
-		return fmt.Errorf("%s has %d bytes now: not the size that its superblock was made for", dev.Info().Name, dev.Info().Size)
-	}
-	if err := Wipe(ctx, dev); err != nil {
-		return err
-	}
-	log := bytes.Repeat([]byte{0xff}, bbLogBytes)
-	if err := write(ctx, dev, sb.at(int64(sb.BBLogOffset)), log, 0); err != nil {
-		return fmt.Errorf("bad block log: %w", err)
-	}
-	if d.Bitmap != nil {
-		if err := WriteBitmap(ctx, dev, sb, d.Bitmap); err != nil {
-			return fmt.Errorf("bitmap: %w", err)
-		}
-	}
-	if err := block.Sync(ctx, dev); err != nil {
-		return err
-	}
-	if err := WriteSuperblock(ctx, dev, sb, 0); err != nil {
-		return fmt.Errorf("superblock: %w", err)
-	}
-	return block.Sync(ctx, dev)
+	return WriteMember(ctx, dev, d.Supers[i], d.Bitmap)
 }

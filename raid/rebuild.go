@@ -1,0 +1,278 @@
+package raid
+
+import (
+	"fmt"
+
+	"graid/raid/md"
+	"graid/raid/plan"
+)
+
+// walker is a level whose sync space is not its members' rows.
+type walker interface {
+	// Rows is below which row every member is filled when all of the sync space below pos is.
+	Rows(pos int64) int64
+	// Pos is a place in the sync space that all rows below row come before.
+	Pos(row int64) int64
+}
+
+func (a *Array) rowsBelow(pos int64) int64 {
+	switch w, ok := a.level.(walker); {
+	case pos >= a.geo.SyncSize:
+		return a.geo.Rows
+	case ok:
+		return w.Rows(pos)
+	}
+	return pos
+}
+
+func (a *Array) posOf(row int64) int64 {
+	if w, ok := a.level.(walker); ok {
+		return min(w.Pos(row), a.geo.SyncSize)
+	}
+	return min(row, a.geo.SyncSize)
+}
+
+// rebuild fills the members that are not in sync, all that there are when it begins, and has superblocks call them in sync when everything they
+// should have is on their media.
+//
+// The order makes it safe at every moment: what superblocks say of a member's progress was flushed before, rows beyond its progress are never
+// read from it, and every write goes to it all the same.
+func (a *Array) rebuild() {
+	v := a.view.Load()
+	roles := a.rebuilding(v)
+	at := a.geo.SyncSize
+	for role := range a.geo.Roles {
+		if roles.Has(role) {
+			at = min(at, a.posOf(v.Recovered[role]))
+		}
+	}
+	a.sync.ran.Store(true)
+	a.tell(EventRebuildStart, "", fmt.Sprintf("recovery of role %s from %d of %d bytes", roles, at, a.geo.SyncSize))
+	w := a.newWalk(at)
+	for at < a.geo.SyncSize {
+		v := a.view.Load()
+		roles &= a.rebuilding(v)
+		if a.closing.Load() || v.broken != nil || roles == 0 {
+			break
+		}
+		var err error
+		if at, err = w.step(at, a.refill); err != nil {
+			a.sync.halted.Store(true)
+			a.tell(EventUncorrectable, "", fmt.Sprintf("recovery stopped at %d of %d bytes: %v", at, a.geo.SyncSize, err))
+			return
+		}
+		a.advance(roles, at)
+		if w.due() {
+			a.checkpoint()
+		}
+	}
+	if roles &= a.rebuilding(a.view.Load()); at < a.geo.SyncSize || roles == 0 {
+		return
+	}
+	if err := a.promote(roles); err != nil {
+		a.sync.halted.Store(true)
+		a.tell(EventUncorrectable, "", "recovery is done, but could not be written down: "+err.Error())
+		return
+	}
+	a.tell(EventRebuildEnd, "", fmt.Sprintf("recovery of role %s done", roles))
+}
+
+// refill fills a prefix of the sync space from at on, of every member that is to be filled, and returns its length.
+func (a *Array) refill(at int64) (int64, error) {
+	o := a.getOp()
+	defer a.putOp(o)
+	for {
+		v := a.view.Load()
+		if v.broken != nil {
+			return 0, v.broken
+		}
+		n, err := o.plansSync(v, plan.Span{Lo: at, Hi: a.geo.SyncSize}, plan.Recover)
+		if err != nil {
+			if o.cause != nil {
+				a.uncorrectable(o)
+				return 0, fmt.Errorf("%s: what was there cannot be computed: %w", v.members[o.bad[0].role].path, o.cause)
+			}
+			return 0, err
+		}
+		if asked, _ := o.lock(true, false); asked && a.view.Load() != v {
+			continue // made with an old View
+		}
+		o.provide()
+		if o.perform(o.plan.Reads, 0); !o.failed {
+			o.calc()
+			o.perform(o.plan.Writes, 0)
+		}
+		if o.failed {
+			if err := a.learn(o); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		return n, nil
+	}
+}
+
+// plansSync plans background work with v, as far as v believes.
+func (o *op) plansSync(v *view, span plan.Span, kind plan.Kind) (int64, error) {
+	o.view = *v
+	o.view.Avoid |= o.avoid
+	o.plan.Reset()
+	n, err := o.a.level.Sync(&o.plan, span, kind, &o.view.View)
+	if err == nil && v.left != nil && v.believable(&o.plan) < v.Synced {
+		o.view.Synced = v.believable(&o.plan)
+		o.plan.Reset()
+		n, err = o.a.level.Sync(&o.plan, span, kind, &o.view.View)
+	}
+	return n, err
+}
+
+// advance lets members of roles be read up to where the sync space below pos has them filled.
+func (a *Array) advance(roles plan.RoleSet, pos int64) {
+	rows := a.rowsBelow(pos)
+	a.change(func(v *view) {
+		for role := range v.Recovered {
+			if (roles & a.rebuilding(v)).Has(role) {
+				v.Recovered[role] = max(v.Recovered[role], rows)
+			}
+		}
+	})
+}
+
+// promote makes members of roles, which are filled, members in sync.
+func (a *Array) promote(roles plan.RoleSet) error {
+	a.meta.Lock()
+	defer a.unlock()
+	for {
+		dead, why := a.flushAll()
+		if dead == 0 {
+			break
+		}
+		if err := a.loseLocked(dead, why, false); err != nil {
+			return err
+		}
+		if roles &= a.rebuilding(a.view.Load()); roles == 0 || a.view.Load().broken != nil {
+			return why
+		}
+	}
+	for role, m := range a.members {
+		if roles.Has(role) {
+			m.state = MemberInSync
+		}
+	}
+	dead, err := a.commit()
+	if err != nil {
+		for role, m := range a.members {
+			if roles.Has(role) {
+				m.state = MemberRebuilding
+			}
+		}
+		return err
+	}
+	for role, m := range a.members {
+		if roles.Has(role) && !dead.Has(role) {
+			a.note(EventSpareActive, m.path, fmt.Sprintf("role %d", role))
+		}
+	}
+	again := false
+	a.change(func(v *view) {
+		v.Readable |= roles &^ dead
+		if v.Writable == v.Readable {
+			v.Recovered = nil
+		}
+		if again = a.sync.given.Load() && v.Readable.Count() == a.geo.Roles; again {
+			// All members are here again: what was given up when one was lost can be made to agree after all.
+			v.Synced = min(v.Synced, a.sync.reached.Load())
+		}
+	})
+	if again {
+		a.flushed = min(a.flushed, a.sync.reached.Load())
+		a.sync.given.Store(false)
+	}
+	if dead != 0 {
+		return a.loseLocked(dead, a.unwritten, true)
+	}
+	return nil
+}
+
+// standIn gives spares the roles that have no member, and says whether it could. Superblocks say so, with nothing recovered yet, before anything
+// is written to the data of the spare.
+func (a *Array) standIn() bool {
+	a.meta.Lock()
+	defer a.unlock()
+	v := a.view.Load()
+	if v.broken != nil || !a.level.Enough(v.Readable) {
+		return false
+	}
+	var roles plan.RoleSet
+	for role := range a.geo.Roles {
+		if v.Readable.Has(role) || v.Writable.Has(role) {
+			continue
+		}
+		s := a.spare()
+		if s == nil {
+			break
+		}
+		if failed := a.members[role]; failed != nil {
+			failed.role = -1
+			a.spares = append(a.spares, failed)
+		}
+		s.role, s.state, s.saved = role, MemberRebuilding, 0
+		a.members[role] = s
+		roles = roles.With(role)
+	}
+	if roles == 0 {
+		return false
+	}
+	dead, err := a.commit()
+	if err != nil {
+		dead = roles
+		a.unwritten = err
+	}
+	for role, m := range a.members {
+		if roles.Has(role) && dead.Has(role) {
+			m.state = MemberFaulty
+			a.note(EventFail, m.path, a.unwritten.Error())
+		}
+	}
+	roles &^= dead
+	a.change(func(v *view) {
+		recovered := make([]int64, a.geo.Roles)
+		copy(recovered, v.Recovered)
+		v.Recovered = recovered
+		v.members = append([]*member(nil), a.members...)
+		v.Writable |= roles
+		for role, m := range a.members {
+			if roles.Has(role) {
+				recovered[role] = 0
+				if m.sb.DevFlags&md.WriteMostly == 0 {
+					v.Prefer = v.Prefer.With(role)
+				}
+			}
+		}
+	})
+	if dead &^= roles; dead != 0 {
+		_ = a.loseLocked(dead, a.unwritten, true) // who was in sync; whoever writes next meets it again
+	}
+	return roles != 0
+}
+
+// hasSpare says whether there is a spare that could take over a role.
+func (a *Array) hasSpare() bool {
+	for _, s := range a.spares {
+		if s.state == MemberSpare && s.size >= a.geo.Rows {
+			return true
+		}
+	}
+	return false
+}
+
+// spare takes a spare that is large enough off the list of those; nil if there is none.
+func (a *Array) spare() *member {
+	for i, s := range a.spares {
+		if s.state == MemberSpare && s.size >= a.geo.Rows {
+			a.spares = append(a.spares[:i:i], a.spares[i+1:]...)
+			return s
+		}
+	}
+	return nil
+}
