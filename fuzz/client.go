@@ -28,10 +28,11 @@ func (c *client) perform(o Op) {
 	case opRead:
 		c.read(c.a, r.Off, r.Len)
 	case opWrite, opFUA:
-		if r.Buf = make([]byte, r.Len); o.Kind == opFUA {
+		if r.Buf = c.buffer(r.Len); o.Kind == opFUA {
 			r.Flags = block.FUA
 		}
 		c.write(o, r)
+		c.buffers = append(c.buffers, r.Buf)
 	case opZeroes:
 		r.Op = block.WriteZeroes
 		c.write(o, r)
@@ -69,7 +70,8 @@ func (c *client) write(o Op, r block.Request) {
 
 // read does a read of [off, off+n), and judges it. It says whether it succeeded.
 func (r *run) read(a *raid.Array, off, n int64) bool {
-	req := block.Request{Op: block.Read, Off: off, Len: n, Buf: bytes.Repeat([]byte{0xA5}, int(n))}
+	req := block.Request{Op: block.Read, Off: off, Len: n, Buf: r.buffer(n)}
+	defer func() { r.buffers = append(r.buffers, req.Buf) }()
 	c := call{lba: off / sector, n: n / sector, began: r.j.begin()}
 	r.j.reading++
 	err := r.do(a, req)
@@ -88,6 +90,22 @@ func (r *run) read(a *raid.Array, off, n int64) bool {
 	r.h.begin(c)(r.j.clock)
 	return true
 }
+
+// buffer is n bytes of memory that hold nothing in particular.
+func (r *run) buffer(n int64) []byte {
+	for i, b := range r.buffers {
+		if int64(cap(b)) >= n {
+			r.buffers = slices.Delete(r.buffers, i, i+1)
+			for at := int64(0); at < n; at += int64(copy(b[at:n], scratch)) {
+			}
+			return b[:n]
+		}
+	}
+	return bytes.Repeat(scratch[:1], int(max(n, 4096)))[:n]
+}
+
+// scratch is what memory holds that nobody has written to.
+var scratch = bytes.Repeat([]byte{0xA5}, 4096)
 
 // do performs req on the array. An error that must not be is the end of the world.
 func (r *run) do(a *raid.Array, req block.Request) error {

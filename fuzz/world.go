@@ -21,6 +21,7 @@ type Report struct {
 	Hash       uint64
 	Steps      int64
 	Requests   int64 // of clients
+	IOs        int64 // of members
 	Lives      int
 	Virtual    time.Duration
 	Transcript string // of the end, if Err
@@ -73,6 +74,8 @@ type run struct {
 	seen  map[string]int // how often rare things happened
 	count int64          // requests of clients
 
+	buffers [][]byte // to be used again
+
 	tainted map[int64]uint64 // rows of a parity array whose parity may not be the sum: a cut came while they were written. A set of the
 	// roles that may have been computed from it since
 	whole  bool // every other row had its parity made right
@@ -101,6 +104,9 @@ func Run(c Case, lines int) *Report {
 		rep.Err = err
 	}
 	rep.Hash, rep.Steps, rep.Requests, rep.Lives, rep.Virtual = r.w.Hash(), r.w.Steps(), r.count, r.number+1, r.w.Now()
+	for _, d := range r.disks {
+		rep.IOs += d.Requests()
+	}
 	if r.j != nil {
 		rep.Sectors = int64(len(r.j.sectors))
 	}

@@ -18,11 +18,12 @@ type cache struct {
 	inflight []*writing     // not applied yet
 	order    int64          // counts completions
 	spare    [][]byte       // memory of contents to use again
+	lists    [][]version    // and of lists
 }
 
-// version is a content that a sector may have after a cut. The first of a sector is the durable one.
+// version is a content that a sector may have after a cut. The first of a sector is the durable one, the last is what reads return.
 type version struct {
-	data []byte
+	data []byte   // nil in the last one: it is in cache.now
 	by   *writing // nil: the durable one
 }
 
@@ -49,6 +50,15 @@ func (c *cache) copyOf(b []byte) []byte {
 	return bytes.Clone(b)
 }
 
+func (c *cache) list() []version {
+	if n := len(c.lists); n > 0 {
+		l := c.lists[n-1]
+		c.lists = c.lists[:n-1]
+		return l
+	}
+	return make([]version, 0, 4)
+}
+
 // content is what w writes to the sector at off.
 func (w *writing) content(off int64) []byte {
 	if w.data == nil {
@@ -72,10 +82,11 @@ func (c *cache) apply(w *writing, only func(off int64) bool) {
 		now := c.now[off : off+Sector]
 		list := c.versions[off]
 		if len(list) == 0 {
-			list = append(list, version{c.copyOf(now), nil})
+			list = append(c.list(), version{})
 		}
+		list[len(list)-1].data = c.copyOf(now)
 		copy(now, w.content(off))
-		c.versions[off] = append(list, version{c.copyOf(now), w})
+		c.versions[off] = append(list, version{by: w})
 		delete(c.bad, off)
 	}
 }
@@ -107,7 +118,7 @@ func (c *cache) forget(off int64, list []version, last int) {
 	list = append(list[:0], list[last:]...)
 	list[0].by = nil
 	if len(list) == 1 {
-		c.spare = append(c.spare, list[0].data)
+		c.lists = append(c.lists, list[:0])
 		delete(c.versions, off)
 		return
 	}
@@ -168,7 +179,9 @@ func (c *cache) cut(rng *rand.Rand, how Keep) {
 				}
 			}
 		}
-		copy(c.now[off:], list[i].data)
+		if data := list[i].data; data != nil {
+			copy(c.now[off:], data)
+		}
 	}
 	clear(c.versions)
 }

@@ -30,8 +30,8 @@ type Disk struct {
 
 	latency, chance, power *rand.Rand
 
-	met   map[block.Op]int64 // requests that arrived
-	watch func(block.Request)
+	requests int64 // that arrived
+	watch    func(block.Request)
 }
 
 // Disk is a new disk of that name, all zeroes. The name is part of what seeds its streams.
@@ -40,7 +40,7 @@ func (w *World) Disk(name string, o DiskOptions) *Disk {
 		o.Block = Sector
 	}
 	return &Disk{
-		w: w, name: name, sum: sum64(name), o: o, c: newCache(o.Size), met: map[block.Op]int64{},
+		w: w, name: name, sum: sum64(name), o: o, c: newCache(o.Size),
 		latency: w.Rand(name, "latency"), chance: w.Rand(name, "faults"), power: w.Rand(name, "power"),
 	}
 }
@@ -74,6 +74,9 @@ func (d *Disk) Abandon() {
 		}
 	}
 }
+
+// Requests is how many requests the disk has met.
+func (d *Disk) Requests() int64 { return d.requests }
 
 // Image is what reads would return, were every sector readable. It is the disk's own memory: to be looked at, not kept.
 func (d *Disk) Image() []byte { return d.c.now }

@@ -9,7 +9,7 @@ import (
 
 // do performs r: it takes a while, and the change happens somewhere within.
 func (d *Disk) do(r block.Request) error {
-	d.met[r.Op]++
+	d.requests++
 	if d.watch != nil {
 		d.watch(r)
 	}

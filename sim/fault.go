@@ -62,7 +62,9 @@ func (d *Disk) spoil(f *rule) {
 		at, bit := d.chance.IntN(Sector), byte(1)<<d.chance.IntN(8)
 		d.c.now[off+int64(at)] ^= bit
 		for _, v := range d.c.versions[off] {
-			v.data[at] ^= bit
+			if v.data != nil {
+				v.data[at] ^= bit
+			}
 		}
 	}
 }
