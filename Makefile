@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/graid
 STATIC  := CGO_ENABLED=0
 
-.PHONY: run build test quick lint unit race oracle interop cross worlds fuzz bench bench-parity tools help
+.PHONY: run build test quick lint unit race oracle interop cross worlds mutants coverage fuzz bench bench-parity tools help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,13 @@ oracle: ## arrays made by Linux opened here, arrays made here opened by Linux, i
 SEEDS ?= 0-9999
 worlds: ## simulated worlds with faults and power cuts, judged: SEEDS=first-last
 	@$(GO) test -count=1 -timeout 0 ./fuzz -run 'TestWorlds$$' -v -seeds=$(SEEDS)
+
+mutants: ## bugs put in on purpose: the judges must find every one of them. NAMES="some of fuzz/mutants", SECONDS_EACH=60 of CPU
+	@fuzz/mutants.sh $(NAMES)
+
+coverage: ## how much of the engine worlds reach, package by package: SEEDS=first-last
+	@$(GO) test -count=1 -timeout 0 ./fuzz -run 'TestWorlds$$' -seeds=$(SEEDS) -coverpkg=graid/raid,graid/raid/... -coverprofile=bin/worlds.cover | tail -1
+	@awk 'NR > 1 {p = $$1; sub(/\/[^\/]*$$/, "", p); n[p] += $$2; if ($$3) hit[p] += $$2} END {for (p in n) printf "%5.1f%% of %4d statements  %s\n", 100*hit[p]/n[p], n[p], p}' bin/worlds.cover | sort -k5
 
 TIME ?= 30s
 fuzz: ## every fuzz target, one after another: TIME=30s each
