@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"graid/block"
 	"graid/block/fault"
@@ -32,18 +33,24 @@ func (e *RuleError) Error() string { return e.msg }
 // faults is the rules of a process.
 type faults struct {
 	set *fault.Set
-	at  map[string]*fault.Device // by the member's path
+
+	mu sync.Mutex               // guards what follows
+	at map[string]*fault.Device // by the member's path
 }
 
-func newFaults() *faults { return &faults{fault.NewSet(sched.Real), map[string]*fault.Device{}} }
+func newFaults() *faults {
+	return &faults{set: fault.NewSet(sched.Real), at: map[string]*fault.Device{}}
+}
 
 // wrap puts members under rules, and those there now that name them by path. It returns the others, which name them by role.
 func (f *faults) wrap(members []raid.Member, rules []fault.Rule) (byRole []fault.Rule, err error) {
 	waits := slices.ContainsFunc(rules, func(r fault.Rule) bool { return r.Effect.Waits() })
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i := range members {
 		m := &members[i]
-		f.at[m.Path] = f.set.Wrap(m.Dev, waits, m.Path)
-		m.Dev = f.at[m.Path]
+		d := f.set.Wrap(m.Dev, waits, m.Path)
+		m.Dev, f.at[m.Path] = d, d
 	}
 	for _, r := range rules {
 		_, err := f.set.Add(r)
@@ -60,14 +67,27 @@ func (f *faults) wrap(members []raid.Member, rules []fault.Rule) (byRole []fault
 // assembled tells the roles, as 3 and as m3, and adds the rules that waited for them.
 func (f *faults) assembled(members []raid.MemberStatus, byRole []fault.Rule) error {
 	for _, m := range members {
-		if d := f.at[m.Path]; d != nil && m.Role >= 0 {
-			f.set.Name(d, strconv.Itoa(m.Role), "m"+strconv.Itoa(m.Role))
-		}
+		f.name(m.Path, &m.Role)
 	}
 	if _, err := f.set.Add(byRole...); err != nil {
 		return &RuleError{"inject: " + err.Error()}
 	}
 	return nil
+}
+
+// name has rules find the member at path by its role, if it has one, and returns its device.
+func (f *faults) name(path string, role *int) *fault.Device {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := f.at[path]
+	switch {
+	case d == nil:
+	case role == nil || *role < 0:
+		f.set.Name(d)
+	default:
+		f.set.Name(d, strconv.Itoa(*role), "m"+strconv.Itoa(*role))
+	}
+	return d
 }
 
 // IsRole says whether a rule's member is meant by its role in the array: 3 or m3.
@@ -76,11 +96,11 @@ func IsRole(member string) bool {
 	return err == nil && n >= 0
 }
 
-// mark says in a which members have rules.
+// mark says in a which members have rules, and takes notice of their roles.
 func (f *faults) mark(a *Array) {
 	for i := range a.Members {
 		m := &a.Members[i]
-		if d := f.at[m.Name()]; d != nil && d.Rules() > 0 {
+		if d := f.name(m.Name(), m.Role); d != nil && d.Rules() > 0 {
 			m.Flags = append(m.Flags, "inject")
 		}
 	}

@@ -22,7 +22,8 @@ import (
 type Device struct {
 	next  block.Device
 	info  block.Info
-	names []string // what a Rule's Member may be, best first; guarded by the Set's mu
+	names []string // what a Rule's Member may be, best first
+	more  []string // and after those; guarded by the Set's mu
 	s     sched.Sched
 	unit  int64  // bytes: what is torn, bad or rotten whole
 	nth   uint64 // tells the streams of devices apart: "*" must not fail all in the same way
@@ -84,8 +85,8 @@ func (d *Device) Do(ctx context.Context, r block.Request) error {
 		return d.next.Do(ctx, r) // refused there, or nothing to do
 	}
 	defer d.gate.Leave()
-	if r.Flags&block.NoWait != 0 && mayWait(*rules) {
-		return block.ErrWouldBlock
+	if r.Flags&block.NoWait != 0 {
+		return block.ErrWouldBlock // a rule may make it wait; and the next device might say so after it was counted, and then it comes again
 	}
 	hit, waits := d.meet(*rules, r)
 	for _, w := range waits {
@@ -97,15 +98,6 @@ func (d *Device) Do(ctx context.Context, r block.Request) error {
 	default:
 		return err
 	}
-}
-
-func mayWait(rules []*live) bool {
-	for _, l := range rules {
-		if l.Effect.Waits() {
-			return true
-		}
-	}
-	return false
 }
 
 // meet counts r in at every rule that is about it. It returns the first that does something to it, if any, and what it has to wait for.

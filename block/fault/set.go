@@ -59,11 +59,23 @@ func (s *Set) Wrap(next block.Device, waits bool, names ...string) *Device {
 	return d
 }
 
-// Name is one more name, after all others, that a Rule may call d.
+// Name gives d further names, which count less than those it was wrapped with, in place of what Name gave it before. Rules that are on
+// d stay there.
 func (s *Set) Name(d *Device, names ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d.names = append(slices.Clip(d.names), names...)
+	d.more = names
+}
+
+// calls says how good a name for d that is: 0 is the best one, less means that it is none.
+func (d *Device) calls(name string) int {
+	if i := slices.Index(d.names, name); i >= 0 {
+		return i
+	}
+	if i := slices.Index(d.more, name); i >= 0 {
+		return len(d.names) + i
+	}
+	return -1
 }
 
 // ErrUnknown is a rule about a member that a Set does not have.
@@ -77,7 +89,7 @@ func (s *Set) find(name string) ([]*Device, error) {
 	best := -1
 	var found []*Device
 	for _, d := range s.devices {
-		i := slices.Index(d.names, name)
+		i := d.calls(name)
 		if i < 0 || best >= 0 && i > best {
 			continue
 		}

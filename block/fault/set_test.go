@@ -48,6 +48,13 @@ func TestNames(t *testing.T) {
 	_, err = s.Add(fault.Rule{Member: "b", Effect: fault.Gone})
 	require.ErrorIs(t, err, fault.ErrUnknown)
 	require.ErrorContains(t, err, "they are a, 3, 0, a")
+
+	s, list := four()
+	s.Name(list[0], "m7") // in place of what it was
+	for name, known := range map[string]bool{"m7": true, "m0": false, "/x/a": true} {
+		_, err = s.Add(fault.Rule{Member: name, Effect: fault.Gone})
+		require.Equal(t, known, err == nil, "%s: %v", name, err)
+	}
 }
 
 // TestNotReal: what a device cannot do is refused when the rule is added, and then none of the rules beside it is.
