@@ -307,6 +307,13 @@ func TestBad(t *testing.T) {
 		_, err = b.read(0, 8192)
 		require.NoError(t, err)
 	})
+	on(t, "d [0,+4K) bad", func(b *bench) {
+		require.NoError(t, b.write(1024, sector)) // amid it
+		for off := int64(0); off < 8192; off += sector {
+			_, err := b.read(off, sector)
+			require.Equal(t, off < 4096 && off != 1024, err != nil, "sector at %d", off)
+		}
+	})
 }
 
 // TestRot: one bit of each sector, always the same one, in what is read and not on the disk, until it is written.
