@@ -68,6 +68,7 @@ const injectNotes = `
               many are hit; each with that chance, and the chances again
 
   What makes a request wait adds up; of the rest the first rule counts.
+  While a superblock waits, status does too; inject always answers.
 
   graid inject md0 'b.img write media'             b fails at the next write
   graid inject md0 'm1 read [1M,+64K) media'       sectors that cannot be read
