@@ -35,17 +35,25 @@ func FuzzFaults(f *testing.F) {
 			again, err := fault.Parse(r.String())
 			require.NoError(t, err, r.String())
 			require.Equal(t, r.String(), again[0].String())
-			q := block.Request{Op: block.Op(op % 5), Off: max(off, 0), Len: max(n, 1)}
-			if now < 0 || q.Off+q.Len < 0 || q.Op == block.Flush {
-				continue
-			}
-			if late(r, now) || r.Ops != 0 && !r.Ops.Has(q.Op) || r.Len > 0 && !r.Effect.Lasts() && !touches(r, q) {
-				require.False(t, r.Due(time.Duration(now), q), "%s: %v at %v", r, q, time.Duration(now))
-			} else if r.Ops.Has(q.Op) {
-				require.True(t, r.Due(time.Duration(now), q), "%s: %v at %v", r, q, time.Duration(now))
+			for _, now := range []int64{now, int64(r.At) - 1, int64(r.At), int64(r.At+r.For) - 1, int64(r.At + r.For)} {
+				for _, off := range []int64{off, r.Off + r.Len, r.Off + r.Len - 1, r.Off - n} {
+					requireDue(t, r, block.Request{Op: block.Op(op % 5), Off: max(off, 0), Len: max(n, 1)}, now)
+				}
 			}
 		}
 	})
+}
+
+// requireDue compares what r says of q with what its text means.
+func requireDue(t *testing.T, r fault.Rule, q block.Request, now int64) {
+	if now < 0 || q.Off+q.Len < 0 || q.Op == block.Flush {
+		return
+	}
+	if late(r, now) || r.Ops != 0 && !r.Ops.Has(q.Op) || r.Len > 0 && !r.Effect.Lasts() && !touches(r, q) {
+		require.False(t, r.Due(time.Duration(now), q), "%s: %v at %v", r, q, time.Duration(now))
+	} else if r.Ops.Has(q.Op) {
+		require.True(t, r.Due(time.Duration(now), q), "%s: %v at %v", r, q, time.Duration(now))
+	}
 }
 
 func late(r fault.Rule, now int64) bool {
