@@ -23,13 +23,13 @@ judge() {
 worlds() { judge "$work/worlds" -test.run 'TestWorlds$' -seeds="$seeds" -limit="${limit}s" -test.timeout "$((limit * 10 + 240))s"; }
 states() { [ -d fuzz/crash ] && judge go -C "$work/tree" test -timeout 10m ./fuzz/crash; }
 units() { judge go -C "$work/tree" test -short -timeout 10m ./raid/...; }
-what() { grep -m1 -oE 'life [0-9]+ at .*|panic: .*|--- FAIL: .*|test timed out.*' "$work/log" | cut -c1-90; }
+what() { grep -m1 -oE 'life [0-9]+ at .*|still going on.*|nothing can happen.*|panic: .*|--- FAIL: .*|test timed out.*' "$work/log" | cut -c1-90; }
 
 bad=0 killed=0 spared=0
 for name in "$@"; do
   patch=fuzz/mutants/$name.patch
   rm -rf "$work/tree" && cp -r "$work/clean" "$work/tree"
-  if ! (cd "$work/tree" && patch -s -p1 --no-backup-if-mismatch <"fuzz/mutants/$name.patch" && go test -c -o "$work/worlds" ./fuzz) >"$work/log" 2>&1; then
+  if ! (cd "$work/tree" && patch -s -p1 --no-backup-if-mismatch <"fuzz/mutants/$name.patch" && go test -c -ldflags='-s -w' -o "$work/worlds" ./fuzz) >"$work/log" 2>&1; then
     printf '%-26s does not apply or build\n' "$name"; sed 's/^/    /' "$work/log"; bad=1; continue
   fi
   judges='worlds states units'
