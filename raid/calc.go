@@ -1,8 +1,6 @@
 package raid
 
 import (
-	"slices"
-
 	"graid/parity"
 	"graid/raid/plan"
 )
@@ -20,6 +18,7 @@ type sums struct {
 //
 // Two sums in a row over the same terms, as P and Q are, are computed in one pass over them.
 func (o *op) calc() (mismatch int64) {
+	o.diffs = o.diffs[:0]
 	calcs := o.plan.Calcs
 	for len(calcs) > 0 {
 		n := 1
@@ -60,12 +59,47 @@ func (o *op) sum(calcs []plan.Calc) (mismatch int64) {
 		} else {
 			parity.Sums(o.mem(first.Dst.At(lo, n)), s.coefs, o.mem(calcs[1].Dst.At(lo, n)), s.more, s.srcs)
 		}
-		if slices.ContainsFunc(calcs, func(c plan.Calc) bool { return c.Expect && !parity.IsZero(o.mem(c.Dst.At(lo, n))) }) {
+		wrong := false
+		for i := range calcs {
+			if c := &calcs[i]; c.Expect && !parity.IsZero(o.mem(c.Dst.At(lo, n))) {
+				wrong = true
+				o.differ(c, lo, n)
+			}
+		}
+		if wrong {
 			mismatch += n
 		}
 	}
 	clear(s.srcs[:cap(s.srcs)]) // hold on to nobody's buffer
 	return mismatch
+}
+
+// differ notes which sectors of c's sum, in [lo, lo+n) of it, are not zero.
+func (o *op) differ(c *plan.Calc, lo, n int64) {
+	at := o.posOf(c)
+	for end := lo + n; lo < end; lo += sectorSize {
+		n := min(sectorSize, end-lo)
+		if !parity.IsZero(o.mem(c.Dst.At(lo, n))) {
+			o.diffs = append(o.diffs, diff{c.Lo, plan.Span{Lo: at + lo, Hi: at + lo + n}})
+		}
+	}
+}
+
+// diff is a sector that a sum says is wrong. The sum goes by where its terms begin in the plan.
+type diff struct {
+	sum int
+	pos plan.Span // in the sync space
+}
+
+// posOf is where in the sync space the sum c begins: where what it sums up was read from.
+func (o *op) posOf(c *plan.Calc) int64 {
+	term := o.plan.Terms[c.Lo].Ref
+	for i := range o.plan.Reads {
+		if io := &o.plan.Reads[i]; io.Ref.Slot == term.Slot && io.Ref.Off <= term.Off && term.Off < io.Ref.Off+io.Ref.Len {
+			return io.Pos + term.Off - io.Ref.Off
+		}
+	}
+	return 0
 }
 
 func (o *op) coefs(dst []byte, c plan.Calc) []byte {

@@ -22,6 +22,7 @@ type op struct {
 	at    []int64 // where each slot starts in arena
 	user  []byte  // the caller's buffer, for as long as Do runs
 	sums  sums
+	diffs []diff // what the sums that should have been zero say is wrong
 
 	ios     []plan.IO // the batch under way
 	flags   block.Flags

@@ -54,6 +54,7 @@ func TestNewMemberTakesOver(t *testing.T) {
 			require.Equal(t, MemberFaulty, a.stateOf("m1"))
 			require.Zero(t, a.Status().Degraded)
 			require.Equal(t, 1, g.count(EventSpareActive))
+			require.Zero(t, g.super(l.n).Features&md.FeatureRecovery, "written down already")
 			agrees(t, a)
 			m.same(t)
 			require.NoError(t, a.Remove(ctx, "m1"))
@@ -150,6 +151,7 @@ func TestSpareTakesOverByItself(t *testing.T) {
 	g.faulty[3].Before(errWrites(block.ErrMedia))
 	g.faulty[0].Before(errWrites(block.ErrPath))
 	require.NoError(t, block.WriteAt(ctx, a, want[:64<<10], 0))
+	g.faulty[0].Before(nil) // a member that failed is no spare, even if it would work again
 	require.NoError(t, a.Wait(ctx))
 	require.Equal(t, MemberFaulty, a.stateOf("m0"))
 	require.Equal(t, MemberFaulty, a.stateOf("m3"))
@@ -206,6 +208,8 @@ func TestScrub(t *testing.T) {
 		count int64 // md's, of one sector spoilt on m1
 	}{
 		{"raid1", md.Spec{Level: 1}, 2, 128},
+		{"raid1x3", md.Spec{Level: 1}, 3, 128},
+		{"raid1x3", md.Spec{Level: 1}, 3, 256},
 		{"raid4", md.Spec{Level: 4, Chunk: 4096}, 3, 8},
 		{"raid5", md.Spec{Level: 5, Chunk: 16384}, 4, 8},
 		{"raid6", md.Spec{Level: 6, Chunk: 4096}, 5, 8},
@@ -214,6 +218,9 @@ func TestScrub(t *testing.T) {
 		g := newRig(t, c.spec, c.n)
 		want := fill(t, g)
 		require.NoError(t, block.WriteAt(ctx, g.disks[1], bytes.Repeat([]byte{0xEE}, 512), 1<<20+64<<10+1024))
+		if c.count == 256 {
+			require.NoError(t, block.WriteAt(ctx, g.disks[2], bytes.Repeat([]byte{0xEF}, 512), 1<<20+64<<10+1024))
+		}
 		a := g.open()
 		require.NoError(t, a.Check())
 		require.NoError(t, a.Wait(ctx))
@@ -266,4 +273,39 @@ func TestScrubBesideWrites(t *testing.T) {
 		m.same(t)
 		require.NoError(t, a.Close())
 	}
+}
+
+// TestLateErrorOfTheOldMember: a write is still on its way to a member when another takes over its role. That it fails then is not the new one's fault.
+func TestLateErrorOfTheOldMember(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 2)
+	want := fill(t, g)
+	a := g.open()
+	held := g.faulty[1].Hold(func(r block.Request) bool { return r.Op == block.Write && data(r) })
+	g.faulty[1].Before(errWrites(block.ErrPath))
+	wrote := make(chan error, 1)
+	go func() { wrote <- block.WriteAt(ctx, a, want[:4096], 0) }()
+	held.Await(1)
+	require.NoError(t, a.Fail(ctx, "m1"))
+	require.NoError(t, a.Add(ctx, g.another(memberSize), AddOptions{}))
+	for a.stateOf("m2") == MemberSpare {
+		a.sched.Sleep(1000)
+	}
+	held.Release()
+	require.NoError(t, <-wrote)
+	require.NoError(t, a.Wait(ctx))
+	require.Equal(t, MemberInSync, a.stateOf("m2"))
+	agrees(t, a)
+	require.NoError(t, a.Close())
+}
+
+// TestLimit holds background work to a rate.
+func TestLimit(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 2)
+	a := g.open()
+	a.Limit(0, 16<<20)
+	began := a.sched.Now()
+	require.NoError(t, a.Check())
+	require.NoError(t, a.Wait(ctx))
+	require.Greater(t, float64(a.sched.Now()-began), 0.9*float64(stretch(a.geo.SyncSize, 16<<20)))
+	require.NoError(t, a.Close())
 }

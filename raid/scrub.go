@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"graid/parity"
 	"graid/raid/plan"
 )
 
@@ -134,22 +133,16 @@ func (a *Array) mismatched(o *op) {
 		}
 	}
 	var where []plan.Span
-	seen := map[int64]bool{}
-	for i, c := range o.plan.Calcs {
-		for lo := int64(0); c.Expect && lo < c.Dst.Len; lo += sectorSize {
-			n := min(sectorSize, c.Dst.Len-lo)
-			if parity.IsZero(o.mem(c.Dst.At(lo, n))) {
-				continue
-			}
-			pos := o.posOf(&o.plan.Calcs[i]) + lo
-			where = append(where, plan.Span{Lo: pos, Hi: pos + n})
-			if piece := pos / grain; !seen[piece] {
-				seen[piece] = true
-				a.sync.mismatch.Add(grain)
-			}
-		}
+	seen := map[[2]int64]bool{}
+	for _, d := range o.diffs {
+		where = append(where, d.pos)
+		piece := [2]int64{d.pos.Lo / grain}
 		if mirror {
-			clear(seen) // every copy counts by itself
+			piece[1] = int64(d.sum) // every copy counts by itself
+		}
+		if !seen[piece] {
+			seen[piece] = true
+			a.sync.mismatch.Add(grain)
 		}
 	}
 	slices.SortFunc(where, func(a, b plan.Span) int { return int(min(max(a.Lo-b.Lo, -1), 1)) })
@@ -160,17 +153,6 @@ func (a *Array) mismatched(o *op) {
 		}
 		a.tell(EventMismatch, "", a.describe(s))
 	}
-}
-
-// posOf is where in the sync space the sum c begins: where what it sums up was read from.
-func (o *op) posOf(c *plan.Calc) int64 {
-	term := o.plan.Terms[c.Lo].Ref
-	for i := range o.plan.Reads {
-		if io := &o.plan.Reads[i]; io.Ref.Slot == term.Slot && io.Ref.Off <= term.Off && term.Off < io.Ref.Off+io.Ref.Len {
-			return io.Pos + term.Off - io.Ref.Off
-		}
-	}
-	return 0
 }
 
 // describe says what of the array a span of the sync space is about.

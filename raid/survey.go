@@ -55,7 +55,7 @@ func choose(found []*md.Examined, decisions map[md.UUID]*md.Decision, opts Optio
 			// A device that was named but is not a member is a mistake to be told, not to be passed over.
 			for _, e := range found {
 				if e.SB == nil {
-					return nil, fmt.Errorf("%s: %w", e.Path, e.Err)
+					return nil, fmt.Errorf("%s: %w: leave it out to start without it", e.Path, e.Err)
 				}
 			}
 			return permitted(d)

@@ -30,13 +30,15 @@ type syncState struct {
 	given   atomic.Bool  // resync was given up; see giveUpResync
 	reached atomic.Int64 // and this is how far it was
 
+	least, most atomic.Int64 // bytes per second: what work always gets, and what it never exceeds; 0 = no limit
+
 	asked  atomic.Int32 // the scrub that somebody wants: workCheck, workRepair, or workIdle
 	halted atomic.Bool  // what is to be done failed; another try needs a change of members
 }
 
 // What background work may cost, as md's sync_speed_min and a share for those who wait for their own I/O.
 const (
-	syncMin        = 1 << 20 // bytes per second that it always gets
+	syncMin        = 1 << 20 // bytes per second that it always gets, unless Limit says otherwise
 	syncShare      = 4       // while the array is busy, it works one part in so many of the time
 	syncPauseMax   = 200 * time.Millisecond
 	syncCheckpoint = 30 * time.Second // how often progress is written down
@@ -98,12 +100,34 @@ func (a *Array) rouse() {
 	a.work.Set()
 }
 
-// pace keeps background work out of the way of others: after n bytes that took so long, it waits when the array is busy.
+// Limit sets how fast background work goes, in bytes per second: least is what it gets however busy the array is, most what it does not exceed
+// however idle. 0 is the default of each: 1 MiB, and no limit. It holds from the next piece of work on.
+func (a *Array) Limit(least, most int64) {
+	a.sync.least.Store(max(0, least))
+	a.sync.most.Store(max(0, most))
+}
+
+// pace keeps background work out of the way of others: after n bytes that took so long, it waits when the array is busy, or it is too fast.
 func (a *Array) pace(n int64, took time.Duration) {
-	if a.inflight.Load() > 1 || a.wrote.Load() {
-		pause := min(took*(syncShare-1), syncPauseMax, time.Duration(float64(n)/syncMin*float64(time.Second)))
-		a.sched.Sleep(pause)
+	least := a.sync.least.Load()
+	if least == 0 {
+		least = syncMin
 	}
+	var pause time.Duration
+	if a.inflight.Load() > 1 || a.wrote.Load() {
+		pause = min(took*(syncShare-1), syncPauseMax, stretch(n, least)-took)
+	}
+	if most := a.sync.most.Load(); most > 0 {
+		pause = max(pause, stretch(n, most)-took)
+	}
+	for ; pause > 0 && !a.closing.Load(); pause -= syncPauseMax {
+		a.sched.Sleep(min(pause, syncPauseMax))
+	}
+}
+
+// stretch is how long n bytes take at so many bytes per second.
+func stretch(n, rate int64) time.Duration {
+	return time.Duration(float64(n) / float64(rate) * float64(time.Second))
 }
 
 // gauge measures speed over stretches of time that mean something.
