@@ -39,6 +39,9 @@ type disk struct {
 	// While a history runs, a command takes a time that its stream says. Nil: none.
 	latency *rand.Rand
 	sched   sched.Sched
+	uneven  bool // some take much longer
+
+	lies bool // flushes are acknowledged, and make nothing durable
 }
 
 // load makes d hold what im says.
@@ -67,9 +70,14 @@ func (d *disk) put(first int, data []byte, only uint64) {
 }
 
 func (d *disk) wait() {
-	if d.latency != nil {
-		d.sched.Sleep(time.Duration(1+d.latency.Int64N(100)) * time.Microsecond)
+	if d.latency == nil {
+		return
 	}
+	most := int64(100)
+	if d.uneven && d.latency.IntN(4) == 0 {
+		most = 2000
+	}
+	d.sched.Sleep(time.Duration(1+d.latency.Int64N(most)) * time.Microsecond)
 }
 
 // handle is a disk as long as it is open.
@@ -107,6 +115,10 @@ func (h *handle) Do(_ context.Context, r block.Request) error {
 		copy(r.Buf, d.now[r.Off:])
 		d.wait()
 	case r.Op == block.Flush:
+		if d.lies {
+			d.wait()
+			return nil
+		}
 		e := d.tape.begin(entry{member: d.number, flush: true})
 		d.wait()
 		d.tape.end(e)

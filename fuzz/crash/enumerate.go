@@ -41,6 +41,10 @@ type enumerator struct {
 	hash     hasher
 	suspect  uint64
 	path     []cut // of the state being judged
+
+	judged           []int64 // by outcome: the moment, by its number, at which it was judged last
+	stopped, halfway image   // memory
+	says             []byte
 }
 
 // seen is an image that was recovered, and with what losses.
@@ -80,7 +84,6 @@ func (e *enumerator) history(text string) error {
 	e.h, e.suspect = h, e.touched(h)
 	e.Histories++
 	for _, m := range h.tape.moments() {
-		e.Moments++
 		p := h.promised(e.ground, m.from, m.to, true)
 		if err := e.moment(h.from, h.tape, &m, &p, e.losses(&m), nil); err != nil {
 			return err
@@ -121,7 +124,8 @@ func (e *enumerator) losses(m *moment) (list []loss) {
 
 // moment judges every state of one. Before is the run that is cut; nil: it is the history.
 func (e *enumerator) moment(from *image, t *tape, m *moment, p *promise, losses []loss, before *run) (err error) {
-	judged := map[int32]bool{}
+	e.Moments++
+	number := e.Moments
 	keys := make([]key, e.Members)
 	e.subsets(e.ground, t, m, func(keep []uint64) {
 		if err != nil {
@@ -143,7 +147,7 @@ func (e *enumerator) moment(from *image, t *tape, m *moment, p *promise, losses 
 				k.suspect = e.suspect
 			}
 			n, ok := e.known[k]
-			if ok && judged[n] {
+			if ok && e.judged[n] == number {
 				continue
 			}
 			e.path = append(e.path, cut{m.from, append([]uint64(nil), keep...), l})
@@ -160,7 +164,7 @@ func (e *enumerator) moment(from *image, t *tape, m *moment, p *promise, losses 
 				return
 			}
 			e.path = e.path[:len(e.path)-1]
-			judged[n] = true
+			e.judged[n] = number
 		}
 	})
 	return err
@@ -189,12 +193,16 @@ func (e *enumerator) recovered(from *image, t *tape, m *moment, keep []uint64, k
 
 // number is the number of an outcome: few are unlike all others.
 func (e *enumerator) number(o *outcome) int32 {
-	says := fmt.Sprint(o.forced, o.missing, o.unknown, o.read, o.last)
-	n, ok := e.numbers[says]
+	e.says = append(append(append(e.says[:0], o.read...), o.last...), o.missing, o.unknown)
+	if o.forced {
+		e.says = append(e.says, 1)
+	}
+	n, ok := e.numbers[string(e.says)]
 	if !ok {
 		n = int32(len(e.outcomes))
 		e.outcomes = append(e.outcomes, *o)
-		e.numbers[says] = n
+		e.judged = append(e.judged, 0)
+		e.numbers[string(e.says)] = n
 	}
 	return n
 }
@@ -216,7 +224,7 @@ func (e *enumerator) afterwards(from *image, r *run) error {
 		n, ok := e.known[k]
 		if !ok {
 			if im == nil {
-				im = e.snapshot(from)
+				im = e.snapshot(&e.stopped, from)
 			}
 			for _, d := range e.disks {
 				d.load(im)
@@ -245,7 +253,7 @@ func (e *enumerator) again(from *image, t *tape, m *moment, keep []uint64, l los
 		return nil
 	}
 	e.materialize(from, t, *m, keep)
-	im := e.snapshot(from)
+	im := e.snapshot(&e.halfway, from)
 	r.tape.keys(e.ground)
 	losses := []loss{l}
 	for _, other := range e.losses(m) {
@@ -254,7 +262,6 @@ func (e *enumerator) again(from *image, t *tape, m *moment, keep []uint64, l los
 		}
 	}
 	for _, m2 := range r.tape.moments() {
-		e.Moments++
 		if err := e.moment(im, &r.tape, &m2, p, losses, r); err != nil {
 			return err
 		}

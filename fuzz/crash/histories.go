@@ -1,5 +1,7 @@
 package crash
 
+import "fmt"
+
 // Histories is every history of so many writes, of a bounded alphabet, in an order that is always the same: the shorter the history the larger
 // the alphabet. A step of the array's owner comes before, between, beside or after them.
 func (s *Shape) Histories(writes int) (list []string) {
@@ -31,6 +33,14 @@ func (s *Shape) Histories(writes int) (list []string) {
 		frames = append(frames, [2]string{"dirty ", " F"}, [2]string{"", " Q"}, [2]string{"+L1 +", " F"}, [2]string{"dirty +L0 +", " F"})
 		if writes == 1 {
 			frames = append(frames, [2]string{"L0 ", " F"}, [2]string{"L1 ", " Q"}, [2]string{"", " L0 C"}, [2]string{"dirty L1 ", " C"})
+		}
+	}
+	if s.redundant() && writes == 1 {
+		list = append(list, "dirty C", "dirty Q", "dirty L0 Q", "dirty L1 C", "L0 C", "L1 Q")
+		for i := range 8 {
+			for _, h := range []string{"dirty L0 Q", "dirty +L0 +c F", "+c +L1 F", "dirty +d +L1 C"} {
+				list = append(list, fmt.Sprintf("s%d %s", i+1, h))
+			}
 		}
 	}
 	for _, h := range all {

@@ -18,7 +18,8 @@ import (
 //	F Q C L0 L1     a flush, a quiet second, close, member 0 or 1 fails by hand
 //	a!              with FUA
 //	+a              together with the word before
-//	dirty           first of all: what follows begins on an array that went down with a stripe half written
+//	s1 s2 …         first of all: another schedule, in which some commands take much longer than others
+//	dirty           what follows begins on an array that went down with a stripe half written
 //
 // quiet is after how long the array is marked clean, of the world's time.
 const quiet = 100 * time.Millisecond
@@ -39,6 +40,7 @@ type lived struct {
 	from     *image
 	initial  []uint8 // by sector: the versions it may have had before, as a set
 	unsynced uint64  // rows that did not agree
+	schedule uint64
 	tape     *tape
 	requests []request
 	failing  uint8 // the member that was failed by hand, as a set,
@@ -92,25 +94,29 @@ func (g *ground) live(text string) (*lived, error) {
 		h.initial[i] = 1 << vBase
 	}
 	words := strings.Fields(text)
-	first := uint8(vBase + 1)
+	if len(words) > 0 {
+		if _, err := fmt.Sscanf(words[0], "s%d", &h.schedule); err == nil {
+			words = words[1:]
+		}
+	}
 	if len(words) > 0 && words[0] == "dirty" {
 		words = words[1:]
 		if err := g.earlier(h); err != nil {
 			return nil, err
 		}
 	}
-	return h, g.act(h, words, first)
+	return h, g.act(h, words, vBase+1)
 }
 
 // act carries the words out.
 func (g *ground) act(h *lived, words []string, v uint8) error {
 	var wrong error
-	g.world.Again(7)
+	g.world.Again(h.schedule)
 	err := g.world.Run(1e6, func() {
 		host := g.world.Host("host")
 		members := g.offer(h.from, 0, h.tape)
 		for i, d := range g.disks {
-			d.latency, d.sched = g.world.Rand(memberName(i), "latency"), host
+			d.latency, d.sched, d.uneven = g.world.Rand(memberName(i), "latency"), host, h.schedule > 0
 		}
 		a, err := raid.Assemble(ctx, members, raid.Options{Sched: host, Run: true, Quiet: quiet})
 		if wrong = err; err != nil {
@@ -254,7 +260,7 @@ func (g *ground) earlier(h *lived) error {
 	}
 	ok := e.promised(g, most.from, most.to, true)
 	g.materialize(e.from, e.tape, most, keep)
-	h.from, h.initial = g.snapshot(g.base), ok.allowed
+	h.from, h.initial = g.snapshot(&image{}, g.base), ok.allowed
 	for at := range g.rows {
 		if ok.rows>>at&1 != 0 {
 			h.unsynced |= 1 << at

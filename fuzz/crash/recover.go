@@ -84,7 +84,7 @@ func (g *ground) restart(r *run, l loss, before *outlook) error {
 		return fmt.Errorf("not started, dirty %v, members %b missing: %w", before.dirty, before.missing, err)
 	}
 	mayFail := l.bad != 0 && g.parity() && (before.dirty || r.forced)
-	if err := g.readAll(a, r.read, mayFail); err != nil {
+	if err := g.readAll(a, r.read, chunk, mayFail); err != nil {
 		return err
 	}
 	r.readAll = r.tape.tick()
@@ -92,7 +92,7 @@ func (g *ground) restart(r *run, l loss, before *outlook) error {
 		return err
 	}
 	r.last = make([]uint8, g.sectors)
-	if err := g.readAll(a, r.last, mayFail); err != nil {
+	if err := g.readAll(a, r.last, len(g.buf), mayFail); err != nil {
 		return err
 	}
 	// A mirror reads from another copy what one cannot read, and with it what lies beside it: before resync that may be another version.
@@ -108,20 +108,24 @@ func (g *ground) restart(r *run, l loss, before *outlook) error {
 	return nil
 }
 
-// readAll says which version of each sector a reads as.
-func (g *ground) readAll(a *raid.Array, into []uint8, mayFail bool) error {
-	buf := g.buf[:g.sectors*sector]
-	whole := block.ReadAt(ctx, a, buf, 0)
-	if whole != nil && !mayFail {
-		return whole
-	}
-	for lba := range into {
-		b := buf[lba*sector : (lba+1)*sector]
-		if whole != nil && block.ReadAt(ctx, a, b, int64(lba*sector)) != nil {
-			into[lba] = vError
-			continue
+// readAll says which version of each sector a reads as, in requests of so many bytes: a mirror may answer each from another member.
+func (g *ground) readAll(a *raid.Array, into []uint8, piece int, mayFail bool) error {
+	whole := g.buf[:g.sectors*sector]
+	for off := 0; off < len(whole); off += piece {
+		buf := whole[off:min(off+piece, len(whole))]
+		failed := block.ReadAt(ctx, a, buf, int64(off))
+		if failed != nil && !mayFail {
+			return failed
 		}
-		into[lba] = g.version(lba, b)
+		for i := 0; i < len(buf); i += sector {
+			lba := (off + i) / sector
+			b := buf[i : i+sector]
+			if failed != nil && block.ReadAt(ctx, a, b, int64(off+i)) != nil {
+				into[lba] = vError
+				continue
+			}
+			into[lba] = g.version(lba, b)
+		}
 	}
 	return nil
 }

@@ -35,8 +35,8 @@ var Shapes = []Shape{
 	{"raid6-4", 6, 2, 4, 2, 2},
 	{"raid6-5", 6, 2, 5, 2, 2},
 	{"raid10-2", 10, 0x102, 2, 2, 1},
-	{"raid10-3f2", 10, 0x201, 3, 2, 1},
-	{"raid10-3o2", 10, 0x10201, 3, 2, 1},
+	{"raid10-3f2", 10, 0x201, 3, 4, 1},
+	{"raid10-3o2", 10, 0x10201, 3, 4, 1},
 	{"raid10-4", 10, 0x102, 4, 2, 1},
 }
 
@@ -116,7 +116,7 @@ func newGround(s Shape) (*ground, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	g.base = g.snapshot(nil)
+	g.base = g.snapshot(&image{}, nil)
 	for i, m := range g.base.m {
 		for at := range 64 {
 			g.baseKey[i][at] = keyOf(i, at, m[at*sector:(at+1)*sector])

@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"bytes"
 	"math/bits"
 )
 
@@ -17,15 +16,20 @@ func (t *tape) keys(g *ground) {
 	}
 }
 
-// snapshot is a copy of what the members hold, which were loaded from an image; nil says that it is the shape's first.
-func (g *ground) snapshot(from *image) *image {
-	im := &image{m: make([][]byte, g.Members), diff: make([][64]key, g.Members), key: make([]key, g.Members)}
+// snapshot makes im a copy of what the members hold, which were loaded from an image; nil says that it is the shape's first.
+func (g *ground) snapshot(im, from *image) *image {
+	if im.m == nil {
+		*im = image{m: make([][]byte, g.Members), diff: make([][64]key, g.Members), key: make([]key, g.Members)}
+	}
 	for i, d := range g.disks {
-		im.m[i] = bytes.Clone(d.now)
+		im.m[i] = append(im.m[i][:0], d.now...)
 		if from != nil {
 			im.diff[i] = from.diff[i]
 			im.key[i] = g.keyNow(from, i, &im.diff[i])
 		}
+	}
+	for _, d := range g.disks {
+		d.from, d.dirty = im, 0
 	}
 	return im
 }

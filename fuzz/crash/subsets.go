@@ -9,7 +9,7 @@ import (
 type scope struct {
 	Exhaustive int // so many loose writes: every subset; more: the telling ones
 	Random     int // and so many at random
-	Torn       int // a single write of so many sectors is torn in every way; longer: the telling ones
+	Torn       int // a single write of so many sectors is torn in every way, a longer one in the telling ones; 0: none is
 	Seconds    int // of so many images, the recovery of one is cut again; 0: of none
 }
 
@@ -35,7 +35,7 @@ func (s *scope) subsets(g *ground, t *tape, m *moment, do func(keep []uint64)) {
 	} else {
 		s.telling(g, t, m, choose)
 	}
-	for one := range n {
+	for one := 0; one < n && s.Torn > 0; one++ {
 		for _, others := range []bool{false, true} {
 			for i := range keep {
 				if keep[i] = 0; others {

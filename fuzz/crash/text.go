@@ -80,7 +80,7 @@ func (e *enumerator) replay(history string, path []cut) error {
 			p = h.promised(e.ground, m.from, m.to, true)
 		}
 		e.materialize(from, t, *m, c.keep)
-		im := e.snapshot(from)
+		im := e.snapshot(&image{}, from)
 		r := e.recover(c.loss, e.suspect)
 		if r.wrong != nil {
 			return r.wrong
