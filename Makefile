@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/graid
 STATIC  := CGO_ENABLED=0
 
-.PHONY: run build test quick lint unit race oracle interop cross worlds mutants coverage fuzz bench bench-parity tools help
+.PHONY: run build test quick lint unit race oracle interop cross worlds mutants coverage crash fuzz bench bench-parity tools help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
