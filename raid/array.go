@@ -47,6 +47,8 @@ type Array struct {
 	findings  []string
 	writable  bool
 
+	last atomic.Pointer[Status] // as of when meta was last given back
+
 	tasks *sched.Group // background work
 	wake  sched.Event  // for the cleaner to look again
 	work  sched.Event  // for the worker

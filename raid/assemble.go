@@ -191,6 +191,8 @@ func (a *Array) start(d *md.Decision) error {
 			return fmt.Errorf("what was forced could not be written down: %w", err)
 		}
 	}
+	s := a.status()
+	a.last.Store(&s)
 	a.tell(EventStarted, "", d.Verdict.String())
 	if missing := a.geo.Roles - v.Readable.Count(); missing > 0 {
 		a.tell(EventDegraded, "", fmt.Sprintf("%d of %d members", a.geo.Roles-missing, a.geo.Roles))

@@ -266,3 +266,18 @@ func TestForcedUnitAccessWithoutAMember(t *testing.T) {
 	require.ErrorIs(t, a.Do(ctx, block.Request{Op: block.Write, Flags: block.FUA | block.NoWait, Off: 4096, Len: 512, Buf: make([]byte, 512)}), block.ErrWouldBlock)
 	require.NoError(t, a.Close())
 }
+
+// TestStatusWaitsForNothing: a superblock that cannot be written for a long time is when somebody asks.
+func TestStatusWaitsForNothing(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 2)
+	a := g.open()
+	held := g.faulty[0].Hold(func(r block.Request) bool { return r.Op == block.Write })
+	wrote := make(chan error, 1)
+	go func() { wrote <- write(a, 0, 4096, 1) }()
+	held.Await(1)
+	require.Equal(t, StateClean, a.Status().State)
+	held.Release()
+	require.NoError(t, <-wrote)
+	require.Equal(t, StateActive, a.Status().State)
+	require.NoError(t, a.Close())
+}

@@ -36,6 +36,8 @@ func (a *Array) note(kind, path, detail string) {
 
 // unlock gives meta back, and tells what was noted meanwhile: a listener may ask for the array's status.
 func (a *Array) unlock() {
+	s := a.status()
+	a.last.Store(&s)
 	a.meta.Unlock()
 	a.deliver()
 }

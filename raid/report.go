@@ -7,10 +7,20 @@ import (
 	"graid/raid/plan"
 )
 
-// Status is a snapshot of the array. It waits for a superblock update under way, not for other I/O.
+// Status is a snapshot of the array. It waits for no I/O: while superblocks are being written, what is said of members is as of before.
 func (a *Array) Status() Status {
-	a.meta.Lock()
-	defer a.meta.Unlock()
+	if a.meta.TryLock() {
+		defer a.meta.Unlock()
+		return a.status()
+	}
+	s, v := *a.last.Load(), a.view.Load()
+	s.Degraded, s.State, s.Sync = a.geo.Roles-v.Readable.Count(), a.stateName(v, s.Dirty), a.syncStatus()
+	s.MismatchSectors = a.sync.mismatch.Load() / sectorSize
+	return s
+}
+
+// status is Status for whoever holds meta.
+func (a *Array) status() Status {
 	v := a.view.Load()
 	s := Status{
 		UUID: a.ref.SetUUID, Name: a.ref.Name, Level: a.ref.Level, LevelName: md.LevelName(a.ref.Level),

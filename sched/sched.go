@@ -85,6 +85,17 @@ func (m *Mutex) Lock() {
 	e.Wait()
 }
 
+// TryLock takes the lock if nobody has it, and says whether it did.
+func (m *Mutex) TryLock() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.held {
+		return false
+	}
+	m.held = true
+	return true
+}
+
 // Unlock hands the lock to the longest waiter.
 func (m *Mutex) Unlock() {
 	m.mu.Lock()
