@@ -22,7 +22,7 @@ type Options struct {
 	Run      bool          // Assemble: start even if fewer members are here than were last time
 	Force    bool          // Assemble: accept stale members, and a dirty degraded parity array; Create: members that hold something
 	UUID     *md.UUID      // Assemble: only this array, when members of several are offered
-	OnEvent  func(Event)   // called in order, never concurrently; must not call back into the Array
+	OnEvent  func(Event)   // called in order, never concurrently; may ask for its Status and nothing else of it
 	Quiet    time.Duration // after so long without a write the array is marked clean; 0 = one second
 }
 
