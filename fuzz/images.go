@@ -88,6 +88,7 @@ func (r *run) assemble() *raid.Array {
 		r.seen["offered twice"]++
 	}
 	a, err := open(false, false)
+	r.stain()
 	switch {
 	case err == nil && o.refuse:
 		r.fail("dirty, and members missing (here: %v): started without force", o.here)
@@ -141,6 +142,12 @@ func (r *run) images(state raid.Status, closed error) {
 				r.fail("closed: %s was lost: %v, and the superblocks say that it is in sync: %v", name(m), r.lost[m], here)
 				return
 			}
+		}
+	}
+	for m, failed := range r.failed {
+		if s := r.super(m); failed && !r.Beyond && o.fresh.role(s.number) >= 0 {
+			r.fail("closed: %s has failed, and the superblocks say that it has role %d", name(m), o.fresh.role(s.number))
+			return
 		}
 	}
 	for m, here := range o.here {

@@ -16,6 +16,7 @@ import (
 func (r *run) live() {
 	l := r.life
 	r.host, r.lost, r.unsynced, r.cut, r.h = r.w.Host(fmt.Sprintf("life%d", r.number)), make([]bool, r.Members), false, false, newHistory()
+	r.failed = make([]bool, r.Members)
 	over, ended := r.host.NewEvent(), false
 	end := func(cut bool) {
 		if !ended {

@@ -87,6 +87,7 @@ type run struct {
 	host     *sim.Host
 	paths    []string // by role
 	lost     []bool   // by role: missing, or failed
+	failed   []bool   // by role: failed in this life
 	torn     bool     // it went down dirty: copies, or data and parity, may have differed when this life began
 	unsynced bool     // and resync is not done
 	broken   bool
@@ -216,14 +217,22 @@ func (r *run) crashed() {
 	r.stain()
 }
 
-// halfMade is what the judges learn when an array goes on, one member short, whose parities nobody has made right yet: they may
-// contradict each other anywhere.
+// halfMade is what the judges learn when an array goes on, one member short, whose parities nobody has made right yet: they may contradict
+// each other in every row, but where something was written, which made them right.
 func (r *run) halfMade() {
 	if r.lay.second == nil || r.whole {
 		return
 	}
+	right := map[int64]bool{}
+	for lba := range r.j.sectors {
+		if slices.ContainsFunc(r.j.sectors[lba].all, func(w written) bool { return w.ok && w.v != unknown }) {
+			right[r.lay.places(int64(lba) * sector)[0].row] = true
+		}
+	}
 	for row := int64(0); row < r.lay.rows; row += sector {
-		r.tainted[row] |= 0
+		if !right[row] {
+			r.tainted[row] |= 0
+		}
 	}
 	r.stain()
 }
@@ -289,8 +298,9 @@ func (r *run) hear(e raid.Event) {
 	switch e.Kind {
 	case raid.EventFail:
 		if role := slices.Index(r.paths, e.Member); role >= 0 {
-			r.lost[role] = true
+			r.lost[role], r.failed[role] = true, true
 			r.halfMade()
+			r.stain()
 			if !slices.Contains(r.Victims, role) {
 				r.fail("%s failed, which nothing was wrong with: %s", name(role), e.Detail)
 			}
