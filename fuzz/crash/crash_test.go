@@ -33,7 +33,7 @@ func TestReplay(t *testing.T) {
 var few = []string{"d C", "a! c F", "+c +e F", "b Q g", "z F x"}
 
 // fewMore is those of levels with redundancy: each step of the array's owner.
-var fewMore = []string{"L0 c F", "+L1 +d F", "dirty b F", "dirty +L0 +c F", "c L0 C", "dirty L0 Q"}
+var fewMore = []string{"L0 c F", "+L1 +d F", "dirty b F", "dirty +L0 +c F", "c L0 C", "dirty L0 Q", "s1 +c +d F"}
 
 // So many states and images a test run judges at least: less, and something was left out without anybody being told.
 const floorStates, floorImages = 250_000, 50_000

@@ -59,6 +59,7 @@ type cut struct {
 	at   int
 	keep []uint64
 	loss
+	kill bool // the process ended, and not the members' power: what it left is not durable yet when it is recovered
 }
 
 // Failure is a state that the judge convicts.
@@ -150,7 +151,7 @@ func (e *enumerator) moment(from *image, t *tape, m *moment, p *promise, losses 
 			if ok && e.judged[n] == number {
 				continue
 			}
-			e.path = append(e.path, cut{m.from, append([]uint64(nil), keep...), l})
+			e.path = append(e.path, cut{m.from, append([]uint64(nil), keep...), l, false})
 			if !ok {
 				n, err = e.recovered(from, t, m, keep, k, p, before)
 			}
@@ -252,21 +253,56 @@ func (e *enumerator) again(from *image, t *tape, m *moment, keep []uint64, l los
 	if len(r.tape.writes()) == 0 || l.bad != 0 {
 		return nil
 	}
-	e.materialize(from, t, *m, keep)
-	im := e.snapshot(&e.halfway, from)
-	r.tape.keys(e.ground)
 	losses := []loss{l}
 	for _, other := range e.losses(m) {
 		if other != l && other.bad == 0 && (other.lost == 0 || other.lost&l.lost == l.lost) {
 			losses = append(losses, other)
 		}
 	}
-	for _, m2 := range r.tape.moments() {
-		if err := e.moment(im, &r.tape, &m2, p, losses, r); err != nil {
+	r.tape.keys(e.ground)
+	e.materialize(from, t, *m, keep)
+	if err := e.cuts(e.snapshot(&e.halfway, from), &r.tape, p, losses, r); err != nil || !visible(t, m, keep) {
+		return err
+	}
+	e.path[len(e.path)-1].kill = true
+	e.materialize(from, t, *m, make([]uint64, len(keep)))
+	return e.cuts(e.snapshot(&e.halfway, from), r.after(t, m, keep), p, losses, r)
+}
+
+// cuts judges every state of a tape of a recovery.
+func (e *enumerator) cuts(from *image, t *tape, p *promise, losses []loss, r *run) error {
+	for _, m := range t.moments() {
+		if err := e.moment(from, t, &m, p, losses, r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// visible says whether keep is what members show when the process ends but they keep their power: what was written, and of what was on its way
+// each write or not.
+func visible(t *tape, m *moment, keep []uint64) bool {
+	for i, set := range keep {
+		w := &t.entries[m.loose[i]]
+		if set != span(0, w.sectors()) && (set != 0 || w.applied <= m.from) {
+			return false
+		}
+	}
+	return true
+}
+
+// after is the tape of r as it goes on where members still have in their caches what was kept.
+func (r *run) after(t *tape, m *moment, keep []uint64) *tape {
+	all := &tape{clock: r.tape.clock}
+	for i, set := range keep {
+		if set != 0 {
+			w := t.entries[m.loose[i]]
+			w.start, w.applied, w.over, w.fua = 0, 0, 0, false
+			all.entries = append(all.entries, w)
+		}
+	}
+	all.entries = append(all.entries, r.tape.entries...)
+	return all
 }
 
 // verdict judges an outcome at a moment.
@@ -279,7 +315,7 @@ func (e *enumerator) verdict(o *outcome, p *promise, m *moment, before *run) err
 	if err := e.judge(&both, p, e.h.unsynced); err != nil {
 		return err
 	}
-	if m.from < before.readAll || o.missing != before.missing {
+	if m.from < before.readAll || o.missing != before.missing || e.path[0].kill { // what was read from a cache may be lost with it
 		return nil
 	}
 	for lba, v := range o.read {

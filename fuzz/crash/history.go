@@ -3,6 +3,7 @@ package crash
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -18,11 +19,14 @@ import (
 //	F Q C L0 L1     a flush, a quiet second, close, member 0 or 1 fails by hand
 //	a!              with FUA
 //	+a              together with the word before
-//	s1 s2 …         first of all: another schedule, in which some commands take much longer than others
+//	s1 s2 …         first of all: another schedule, in which some commands take much longer than others, and quiet comes soon
 //	dirty           what follows begins on an array that went down with a stripe half written
 //
-// quiet is after how long the array is marked clean, of the world's time.
-const quiet = 100 * time.Millisecond
+// After so long without a write the array is marked clean. In other schedules than the first one that is shorter than a write may take.
+const (
+	quiet = 100 * time.Millisecond
+	hasty = time.Millisecond
+)
 
 // request is what a client asked for, on the clock of the tape.
 type request struct {
@@ -118,7 +122,11 @@ func (g *ground) act(h *lived, words []string, v uint8) error {
 		for i, d := range g.disks {
 			d.latency, d.sched, d.uneven = g.world.Rand(memberName(i), "latency"), host, h.schedule > 0
 		}
-		a, err := raid.Assemble(ctx, members, raid.Options{Sched: host, Run: true, Quiet: quiet})
+		o := raid.Options{Sched: host, Run: true, Quiet: quiet}
+		if h.schedule > 0 {
+			o.Quiet = hasty
+		}
+		a, err := raid.Assemble(ctx, members, o)
 		if wrong = err; err != nil {
 			return
 		}
@@ -168,8 +176,14 @@ func (p *player) step(word string, host sched.Sched) func() {
 	case len(name) == 2 && name[0] == 'L':
 		m := int(name[1] - '0')
 		return func() {
+			before, since := h.failing, h.failed
 			h.failing, h.failed = h.failing|1<<m, min(h.failed, t.tick())
-			p.check(p.a.Fail(ctx, memberName(m)))
+			err := p.a.Fail(ctx, memberName(m))
+			if err != nil && bits.OnesCount8(h.failing) > p.Losses {
+				h.failing, h.failed = before, since // rightly refused
+			} else {
+				p.check(err)
+			}
 			t.tick()
 		}
 	}

@@ -7,11 +7,14 @@ import (
 )
 
 // state is the text of the state being judged: shape, history, and for each crash when it came, what it kept of each loose write, and what was
-// lost with it.
+// lost with it; kill says that members kept their power.
 func (e *enumerator) state() string {
 	s := e.Name + ": " + e.h.text
 	for _, c := range e.path {
 		s += fmt.Sprintf(" / %d %x %d %d", c.at, c.keep, c.lost, c.bad)
+		if c.kill {
+			s += " kill"
+		}
 	}
 	return s
 }
@@ -29,6 +32,7 @@ func parseState(text string) (shape, history string, path []cut, err error) {
 		c := cut{}
 		if c.at, err = strconv.Atoi(at); err == nil && ok {
 			_, err = fmt.Sscan(rest, &c.lost, &c.bad)
+			c.kill = strings.HasSuffix(rest, " kill")
 		}
 		if err != nil || !ok {
 			return "", "", nil, fmt.Errorf("state %q: %q is no crash: give moment [kept] lost bad", text, part)
@@ -72,6 +76,7 @@ func (e *enumerator) replay(history string, path []cut) error {
 	from, t, before := h.from, h.tape, (*run)(nil)
 	var p promise
 	for _, c := range path {
+		e.path = append(e.path, c)
 		m, err := momentAt(t, c)
 		if err != nil {
 			return err
@@ -94,7 +99,13 @@ func (e *enumerator) replay(history string, path []cut) error {
 			}
 		}
 		r.tape.keys(e.ground)
-		from, t, before = im, &r.tape, &r
+		next := &r.tape
+		if c.kill {
+			next = r.after(t, m, c.keep)
+			e.materialize(from, t, *m, make([]uint64, len(c.keep)))
+			im = e.snapshot(&image{}, from)
+		}
+		from, t, before = im, next, &r
 	}
 	return nil
 }
