@@ -16,6 +16,7 @@ var (
 	depth = flag.Int("depth", 0, "TestDepth takes every history of so many writes")
 	shape = flag.String("shape", "", "of the shapes whose name begins so")
 	only  = flag.String("history", "", "TestDepth takes these, with commas between, in place of all")
+	again = flag.Int("again", 0, "of so many recoveries TestDepth cuts one again; 0: as many as suit the depth")
 	limit = flag.Duration("limit", 0, "and begins no further history of a shape after so long")
 )
 
@@ -46,6 +47,9 @@ func TestCrash(t *testing.T) {
 		list, how := few, Scope(2)
 		if s.redundant() {
 			list = append(list[:len(list):len(list)], fewMore...)
+		}
+		if s.Members <= 3 && s.Losses == 1 {
+			how.Seconds = 16
 		}
 		if s.Losses > 1 {
 			how = scope{Exhaustive: 5, Random: 16, Seconds: 256} // pairs of losses are many
@@ -118,7 +122,11 @@ func TestDepth(t *testing.T) {
 			if *only != "" {
 				list = strings.Split(*only, ",")
 			}
-			all.add(enumerate(t, s, Scope(*depth), list))
+			how := Scope(max(*depth, 1))
+			if *again > 0 {
+				how.Seconds = *again
+			}
+			all.add(enumerate(t, s, how, list))
 		}
 	}
 	t.Log(all.line("all", 0))
