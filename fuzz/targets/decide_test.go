@@ -160,28 +160,26 @@ func FuzzDecide(f *testing.F) {
 	})
 }
 
-// ofOne are the features that speak of one member.
-const ofOne = md.FeatureRecovery | md.FeatureBadBlocks | md.FeatureReplacement | md.FeatureNewOffset | md.FeatureRecoveryBitmap
-
-// requireOrder: an array that starts with its members given in either order starts with the same ones, as long as the freshest agree on what it is.
-// NB: where they do not, the first of them is believed; of two replacements for one role the first given is taken; and whether two stale claims to a
-// role conflict can depend on when a fresher one is met.
+// requireOrder: the verdict and who has which slot do not depend on the order in which members are given.
 func requireOrder(t *testing.T, list []*md.Examined, plain map[md.UUID]*md.Decision) {
 	back := slices.Clone(list)
 	slices.Reverse(back)
 	for id, d := range md.Decide(back, md.Policy{}) {
 		p := plain[id]
-		if slices.ContainsFunc(list, func(e *md.Examined) bool {
-			s, ref := e.SB, p.Ref
-			return s != nil && s.SetUUID == id && s.Role() >= 0 && s.Events == ref.Events &&
-				(!slices.Equal(s.Roles, ref.Roles) || !alike(s, ref) || (s.Features^ref.Features)&^ofOne != 0)
-		}) {
-			continue
+		both := func() string {
+			return describe(list, p, md.Policy{}) + "\n\nreversed: " + describe(back, d, md.Policy{})
 		}
+		require.Equal(t, p.Verdict.OK(), d.Verdict.OK(), "%s", both())
+		if !p.Verdict.OK() {
+			continue // what is wrong may be told in another order
+		}
+		require.Equal(t, p.Verdict, d.Verdict, "%s", both())
+		require.Equal(t, p.Dirty, d.Dirty, "%s", both())
 		for role := range p.Slots {
-			i := p.Slots[role].Found
-			if i >= 0 && p.Verdict.OK() && d.Verdict.OK() && list[i].SB.Features&md.FeatureReplacement == 0 {
-				require.Equal(t, i, len(list)-1-d.Slots[role].Found, "%s\n\nreversed: %s", describe(list, p, md.Policy{}), describe(back, d, md.Policy{}))
+			if i := p.Slots[role].Found; i < 0 {
+				require.Negative(t, d.Slots[role].Found, "%s", both())
+			} else {
+				require.Equal(t, i, len(list)-1-d.Slots[role].Found, "%s", both())
 			}
 		}
 	}
@@ -281,13 +279,18 @@ func unsafe(list []*md.Examined, d *md.Decision, p md.Policy) error {
 			return errors.New(e.Path + " is taken for whole")
 		}
 		uuids[s.DeviceUUID] = true
-		// NB: of two stale members with one role and one event counter force takes the first given, and says so only by its path.
 		for i, o := range list {
-			if i == slot.Found || forced || o.SB == nil || o.Err != nil || o.SB.SetUUID != d.UUID || !alike(o.SB, ref) || o.SB.Events != s.Events {
+			if i == slot.Found || o.SB == nil || o.Err != nil || o.SB.SetUUID != d.UUID || !alike(o.SB, ref) || o.SB.Events != s.Events {
 				continue
 			}
 			stands := (s.Features | o.SB.Features) & md.FeatureReplacement
-			if stands == 0 && o.SB.Role() == role && ref.RoleOf(o.SB.DevNumber) == role {
+			if forced {
+				stands |= o.SB.Features & md.FeatureRecovery // never whole, so it does not compete
+				if o.SB.ReshapePosition != ref.ReshapePosition {
+					continue
+				}
+			}
+			if stands == 0 && o.SB.Role() == role && (forced || ref.RoleOf(o.SB.DevNumber) == role) {
 				return errors.New(e.Path + " and " + o.Path + " claim one role and are equally fresh")
 			}
 		}
@@ -298,5 +301,9 @@ func unsafe(list []*md.Examined, d *md.Decision, p md.Policy) error {
 // alike says whether s is of the array that ref describes, and has room for it.
 func alike(s, ref *md.Superblock) bool {
 	return s.Version == ref.Version && s.CTimeRaw == ref.CTimeRaw && s.Level == ref.Level && s.Layout == ref.Layout && s.Size == ref.Size &&
-		s.ChunkSize == ref.ChunkSize && s.RaidDisks == ref.RaidDisks && s.DataSize >= ref.Size
+		s.ChunkSize == ref.ChunkSize && s.RaidDisks == ref.RaidDisks && s.DataSize >= ref.Size &&
+		(s.Events != ref.Events || (s.Features^ref.Features)&whole == 0 && s.DeltaDisks == ref.DeltaDisks)
 }
+
+// whole are the features that members of one array gain and lose together.
+const whole = md.FeatureReshape | md.FeatureReshapeBackwards | md.FeatureClustered | md.FeatureJournal | md.FeaturePPL | md.FeatureMultiPPL | md.FeatureRaid0Layout

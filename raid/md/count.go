@@ -125,7 +125,13 @@ func (j *judge) force() bool {
 		if s.Features&(FeatureRecovery|FeatureReplacement) != 0 || s.ReshapePosition != j.Ref.ReshapePosition {
 			continue // never whole, so never the truth
 		}
-		if role := s.Role(); role < len(j.Slots) && j.Slots[role].Found < 0 {
+		role := s.Role()
+		if other := slices.IndexFunc(taken, func(o int) bool { return j.sb(o).Role() == role && j.sb(o).Events == s.Events }); other >= 0 {
+			j.Slots = before
+			j.rule(Conflict, "%s and %s both had role %d at event %d, and none is fresher: give only the right one", j.path(taken[other]), j.path(i), role, s.Events)
+			return false
+		}
+		if role < len(j.Slots) && j.Slots[role].Found < 0 {
 			j.Slots[role] = Slot{Found: i, State: InSync}
 			taken = append(taken, i)
 		}

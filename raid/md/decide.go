@@ -1,6 +1,8 @@
 package md
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -108,19 +110,21 @@ func (j *judge) screen(members []int) {
 	}
 }
 
-// refer finds the freshest active member. Of equally fresh ones that is one that says dirty: mdadm --force tells only one member that the
-// array is clean.
+// refer finds the freshest active member, and takes what all equally fresh ones know into account: the array is as dirty as the dirtiest says,
+// because mdadm --force tells only one member that it is clean.
 func (j *judge) refer(members []int) bool {
 	for _, i := range j.members {
-		s := j.sb(i)
-		if s.Role() < 0 {
-			continue
-		}
-		if j.Ref == nil || s.Events > j.Ref.Events || s.Events == j.Ref.Events && s.ResyncOffset < j.Ref.ResyncOffset {
-			j.Ref, j.RefFound = s, i
+		if j.sb(i).Role() >= 0 && (j.RefFound < 0 || j.fresher(i, j.RefFound)) {
+			j.RefFound = i
 		}
 	}
-	if j.Ref != nil {
+	if j.RefFound >= 0 {
+		j.Ref = j.sb(j.RefFound).Clone()
+		for _, i := range j.members {
+			if s := j.sb(i); s.Role() >= 0 && s.Events == j.Ref.Events && s.shape() == j.Ref.shape() {
+				j.Ref.ResyncOffset = min(j.Ref.ResyncOffset, s.ResyncOffset)
+			}
+		}
 		return true
 	}
 	j.RefFound = members[0]
@@ -138,22 +142,87 @@ func (j *judge) refer(members []int) bool {
 	return false
 }
 
-// match leaves out members whose idea of the array is another one than the freshest's.
+// fresher says whether member a knows better than member b. Of equally fresh ones that is who has more of its kind, then who calls more members
+// faulty, then who is dirtier. It does not depend on the order in which members are given.
+func (j *judge) fresher(a, b int) bool {
+	x, y := j.sb(a), j.sb(b)
+	if x.Events != y.Events {
+		return x.Events > y.Events
+	}
+	return cmp.Or(
+		cmp.Compare(j.alike(x), j.alike(y)),
+		cmp.Compare(x.count(EntryFaulty), y.count(EntryFaulty)),
+		cmp.Compare(y.ResyncOffset, x.ResyncOffset),
+		cmp.Compare(y.DevNumber, x.DevNumber),
+		bytes.Compare(y.DeviceUUID[:], x.DeviceUUID[:]),
+		cmp.Compare(j.path(b), j.path(a)),
+	) > 0
+}
+
+// alike is how many active members are as fresh as s and of the same shape.
+func (j *judge) alike(s *Superblock) (n int) {
+	for _, i := range j.members {
+		if o := j.sb(i); o.Role() >= 0 && o.Events == s.Events && o.shape() == s.shape() {
+			n++
+		}
+	}
+	return n
+}
+
+// count is how many entries of the role table are entry.
+func (s *Superblock) count(entry uint16) (n int) {
+	for _, e := range s.Roles {
+		if e == entry {
+			n++
+		}
+	}
+	return n
+}
+
+// arrayShape is what all members of an array must have in common.
+type arrayShape struct {
+	version    Version
+	bigEndian  bool
+	cTime      uint64
+	level      int
+	layout     uint32
+	size       uint64
+	chunk      uint32
+	raidDisks  int
+	features   Feature
+	deltaDisks int
+}
+
+func (s *Superblock) shape() arrayShape {
+	return arrayShape{s.Version, s.BigEndian, s.CTimeRaw, s.Level, s.Layout, s.Size, s.ChunkSize, s.RaidDisks, s.Features & featureWhole, s.DeltaDisks}
+}
+
+// featureWhole are the features that speak of the whole array, and that members gain and lose together.
+const featureWhole = FeatureReshape | FeatureReshapeBackwards | FeatureClustered | FeatureJournal | featurePPLs | FeatureRaid0Layout
+
+// match leaves out members whose idea of the array is another one than the freshest's. A member that is behind may lack what the array has since
+// begun, or have what it has ended.
 func (j *judge) match() {
 	j.members = slices.DeleteFunc(j.members, func(i int) bool {
 		s, r := j.sb(i), j.Ref
+		x, y := s.shape(), r.shape()
+		if s.Events < r.Events || s.Role() < 0 {
+			x.features, x.deltaDisks = y.features, y.deltaDisks
+		}
 		for _, f := range []struct {
 			name      string
 			got, want any
 		}{
-			{"metadata version", s.Version, r.Version},
-			{"byte order", s.BigEndian, r.BigEndian},
-			{"creation time", s.CTimeRaw, r.CTimeRaw},
-			{"level", s.Level, r.Level},
-			{"layout", s.Layout, r.Layout},
-			{"size", s.Size, r.Size},
-			{"chunk size", s.ChunkSize, r.ChunkSize},
-			{"number of raid devices", s.RaidDisks, r.RaidDisks},
+			{"metadata version", x.version, y.version},
+			{"byte order", x.bigEndian, y.bigEndian},
+			{"creation time", x.cTime, y.cTime},
+			{"level", x.level, y.level},
+			{"layout", x.layout, y.layout},
+			{"size", x.size, y.size},
+			{"chunk size", x.chunk, y.chunk},
+			{"number of raid devices", x.raidDisks, y.raidDisks},
+			{"feature map", x.features, y.features},
+			{"change of raid devices", x.deltaDisks, y.deltaDisks},
 		} {
 			if f.got != f.want {
 				j.leave(i, "%s is %v, %s says %v: not of the same array, or of an earlier shape", f.name, f.got, j.path(j.RefFound), f.want)
@@ -166,6 +235,8 @@ func (j *judge) match() {
 		}
 		return false
 	})
+	// The fresher are seated first, so that who comes later meets the one that counts.
+	slices.SortStableFunc(j.members, func(a, b int) int { return cmp.Compare(j.sb(b).Events, j.sb(a).Events) })
 }
 
 // clones finds members that are copies of each other.
@@ -249,7 +320,7 @@ func (j *judge) seat() {
 	}
 	for _, i := range standIns {
 		role := j.Ref.RoleOf(j.sb(i).DevNumber)
-		if j.Slots[role].Found < 0 {
+		if at := j.Slots[role].Found; at < 0 || slices.Contains(standIns, at) {
 			j.sit(i, role)
 			j.note("%s: a replacement under way for role %d, used because the original is missing", j.path(i), role)
 		}

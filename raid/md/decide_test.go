@@ -239,6 +239,16 @@ func TestDecide(t *testing.T) {
 		{1, "2@40:x_1 1@9:01_", "start degraded | - 0 stale[1]", "", "", ""},                            // replaced long ago
 		{5, "0@5:012 1@5:021 2@5:012", "conflict | 0 - 2 stale[1]", "", "equally fresh", ""},
 
+		// Whoever is given first: the answer is the same.
+		{1, "1@5:01 0@5:0x", "start degraded | 1 - stale[0]", "", "", ""},
+		{1, "0@5:0x!dirty=8 1@5:01", "start degraded | 0 - stale[1] dirty", "", "", ""},
+		{1, "0@5:0x 1@5:01!dirty", "start degraded | 0 - stale[1] dirty", "", "", ""},
+		{5, "1@5:012!chunk 0@5:012 2@5:012", "needs run | 1 - 2 stale[0]", "start degraded | 1 - 2 stale[0]", "", "chunk size"},
+		{5, "0@5:012 1@5:012!reshape 2@5:012", "needs run | 0 - 2 stale[1]", "start degraded | 0 - 2 stale[1]", "", "feature map"},
+		{5, "0@9:0xx 1@3:012 1@3:012!uuid=77", "conflict | 0 - - stale[1 2]", "", "both had role 1", ""},
+		{1, "0@5:0x1 1@5:0x1!rep!rec=8 2@5:0x1!rep!rec=8", "start degraded | 0 2r8 stale[1] ro1", "", "", "is faulty"},
+		{1, "0@5:011 1@5:011!rep!rec=8 2@5:011!rep!rec=8", "conflict | 0 1r8 ro2", "", "both have role 1", ""},
+
 		// Spares of old.
 		{1, "0@9:01_ 1@9:01_ 1@3:0_x!uuid=77", "start | 0 1 stale[2]", "", "", "is another member's by now"},
 		{1, "0@9:0_1 2@9:0_1 2@3:01_!uuid=77", "start | 0 1 stale[2]", "", "", "another member's by now"},
