@@ -76,6 +76,7 @@ type Life struct {
 	Blind   bool   // clients begin at once: nobody reads everything first
 	Settle  bool   // wait for background work before clients begin
 	Finish  bool   // and before closing
+	Aim     bool   // some sectors of victims, in rows that the last crash left open, cannot be read from the beginning
 	Glances int    // so many tasks look, before the clients begin, at what the last crash left open
 	Fail    int    // this member is failed by hand on the way; -1: none
 	End     End
@@ -106,7 +107,14 @@ func NewCase(seed uint64) Case {
 	c.traffic(rng)
 	c.Victims = c.victims(rng)
 	for range 2 + rng.IntN(4) {
-		c.Lives = append(c.Lives, c.life(rng))
+		l := c.life(rng)
+		if n := len(c.Lives); n > 0 && c.Lives[n-1].End == Power && c.Level > 0 && rng.IntN(6) == 0 {
+			l = c.recut(rng)
+		}
+		c.Lives = append(c.Lives, l)
+	}
+	if last := &c.Lives[len(c.Lives)-1]; rng.IntN(2) == 0 { // so that images are judged
+		last.End, last.Updates = Stop, 0
 	}
 	return c
 }
@@ -202,7 +210,7 @@ func (c *Case) life(rng *rand.Rand) Life {
 	if len(c.Lives) > 0 && len(c.Victims) > 0 && rng.IntN(5) == 0 {
 		l.Absent = append(l.Absent, c.Victims[rng.IntN(len(c.Victims))])
 	}
-	l.Twice, l.Destroy, l.Glances = -1, rng.IntN(6) == 0, max(0, rng.IntN(6)-2)
+	l.Twice, l.Destroy, l.Glances, l.Aim = -1, rng.IntN(6) == 0, max(0, rng.IntN(6)-2), rng.IntN(6) == 0
 	if rng.IntN(30) == 0 && c.Level > 0 {
 		l.Twice = rng.IntN(c.Members)
 	}
@@ -228,6 +236,12 @@ func (c *Case) life(rng *rand.Rand) Life {
 		}
 	}
 	return l
+}
+
+// recut is a life in which nothing happens but resync, and a power cut near the moment at which its end is written down.
+func (c *Case) recut(rng *rand.Rand) Life {
+	return Life{Twice: -1, Fail: -1, Settle: true, End: Power, Updates: 1 + rng.Int64N(int64(c.Members)*2), Steps: 1 + rng.Int64N(int64(c.Members)*6),
+		Blind: rng.IntN(2) == 0, Keep: sim.Keep(rng.IntN(2))}
 }
 
 // fault is a fault of a victim.

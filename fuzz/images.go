@@ -157,6 +157,9 @@ func (r *run) images(state raid.Status, closed error) {
 		}
 	}
 	for m, d := range r.disks {
+		if r.twoBad(m) {
+			continue // NB: raid6 reads around two bad sectors of a row, and rewrites neither
+		}
 		if d.Met() > 0 && o.here[m] && !r.torn && !r.Beyond && r.Level > 0 {
 			r.fail("%d sectors of %s could not be read, and were not rewritten", d.Met(), name(m))
 			return
@@ -182,10 +185,30 @@ func (r *run) images(state raid.Status, closed error) {
 	r.content(o, agrees, closed == nil)
 }
 
-// at is a sector of a member's data area, nil if it cannot be read.
+// twoBad says whether a member of a raid6 has a bad sector near one of another member: within what is rewritten together.
+func (r *run) twoBad(m int) bool {
+	if r.lay.second == nil {
+		return false
+	}
+	for row := int64(0); row < r.lay.rows; row += sector {
+		if !r.disks[m].IsBad(r.dataAt() + row) {
+			continue
+		}
+		for other := range r.disks {
+			for near := max(0, row-4096); near < row+4096; near += sector {
+				if other != m && r.disks[other].IsBad(r.dataAt()+near) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// at is a sector of a member's data area, nil if it cannot be read and nobody knows what it held.
 func (r *run) at(o outlook, role int, row int64) []byte {
 	from := o.supers[role].dataAt + row
-	if r.disks[role].IsBad(from) {
+	if r.disks[role].IsBad(from) && r.disks[role].Image()[from] == 0xEE {
 		return nil
 	}
 	return r.disks[role].Image()[from : from+sector]
@@ -270,6 +293,7 @@ func (r *run) content(o outlook, agrees int64, durable bool) {
 		}
 	}
 	if !slices.Contains(o.here, false) {
+		r.whole = r.whole || durable && agrees == r.lay.rows
 		maps.DeleteFunc(r.tainted, func(row int64, _ uint64) bool { return row < agrees })
 	}
 }

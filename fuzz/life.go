@@ -116,6 +116,7 @@ func (r *run) body() {
 			d.Inject(f)
 		}
 	}
+	r.aim()
 	if !r.life.Blind {
 		r.verify(a)
 	}
@@ -167,6 +168,23 @@ func (r *run) traffic(a *raid.Array) {
 		})
 	}
 	g.Wait()
+}
+
+// aim spoils sectors of victims in rows that the last crash left open.
+func (r *run) aim() {
+	if !r.life.Aim || len(r.j.suspects) == 0 || len(r.Victims) == 0 {
+		return
+	}
+	rng := r.w.Rand(fmt.Sprintf("aim of life %d", r.number), "sectors")
+	for range 4 {
+		p := r.lay.places(r.j.suspects[rng.IntN(len(r.j.suspects))] * sector)[0]
+		victim := r.Victims[rng.IntN(len(r.Victims))]
+		if at := r.dataAt() + p.row; p.row < r.lay.used {
+			r.disks[victim].Spoil(at)
+			r.seen["sector spoilt"]++
+		}
+	}
+	r.stain()
 }
 
 // clientName is what seeds a client's requests.

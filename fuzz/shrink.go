@@ -204,6 +204,7 @@ func (s *shrinker) options() {
 			func(l *Life) { l.Settle = false },
 			func(l *Life) { l.Finish = false },
 			func(l *Life) { l.Glances = 0 },
+			func(l *Life) { l.Aim = false },
 			func(l *Life) { l.Destroy = false },
 			func(l *Life) { l.Blind = true },
 			func(l *Life) { l.End, l.Steps, l.Updates = Stop, 0, 0 },

@@ -311,7 +311,7 @@ func (r *run) hear(e raid.Event) {
 		}
 	case raid.EventRebuildEnd:
 		if e.Detail == "resync done" {
-			r.unsynced, r.whole = false, true
+			r.unsynced = false // in the members' caches, maybe: r.whole is for whoever closes
 		}
 	}
 }

@@ -120,9 +120,12 @@ func (d *Disk) Underway() (list []int64) {
 	return list
 }
 
-// Destroy makes the sector at off unreadable until it is written.
+// Spoil makes the sector at off unreadable until it is written.
+func (d *Disk) Spoil(off int64) { d.c.bad[off] = false }
+
+// Destroy is Spoil, and what the sector held is lost: its Image is not what it was.
 func (d *Disk) Destroy(off int64) {
-	d.c.bad[off] = false
+	d.Spoil(off)
 	for i := range int64(Sector) {
 		d.c.now[off+i] = 0xEE
 	}
