@@ -53,6 +53,11 @@ func (g *ground) recover(l loss, suspect uint64) (r run) {
 		r.missing = l.lost
 	}
 	r.unknown = r.missing | l.bad
+	if g.Bitmap {
+		if r.wrong = g.bitmaps(&before, l.lost); r.wrong != nil {
+			return r
+		}
+	}
 	var err error
 	g.world.Again(1)
 	fault := g.world.Run(maxSteps, func() { err = g.restart(&r, l, &before) })
@@ -137,7 +142,7 @@ func (g *ground) closed(r *run, l loss, before *outlook) error {
 	}
 	for i, d := range g.disks {
 		for at := range 64 {
-			if d.dirty>>at&1 == 0 || at == superAt || at >= dataAt && (g.Level <= 0 || at < dataAt+int(g.Chunks)*perChunk) {
+			if d.dirty>>at&1 == 0 || at == superAt || g.Bitmap && at == bitmapAt || at >= dataAt && (g.Level <= 0 || at < dataAt+int(g.Chunks)*perChunk) {
 				continue
 			}
 			if lo, hi := at*sector, (at+1)*sector; !bytes.Equal(d.now[lo:hi], g.base.m[i][lo:hi]) {

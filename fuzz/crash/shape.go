@@ -20,24 +20,27 @@ type Shape struct {
 	Members int
 	Chunks  int64 // of each member
 	Losses  int   // members that the level does without, whichever they are
+	Bitmap  bool
 }
 
 // Shapes is every level, in a few layouts.
 var Shapes = []Shape{
-	{"linear-2", -1, -1, 2, 2, 0},
-	{"raid0-2", 0, md.Raid0Alternate, 2, 2, 0},
-	{"raid0-3", 0, md.Raid0Original, 3, 2, 0},
-	{"raid1-2", 1, -1, 2, 2, 1},
-	{"raid1-3", 1, -1, 3, 2, 2},
-	{"raid4-3", 4, -1, 3, 2, 1},
-	{"raid5-3", 5, 2, 3, 2, 1},
-	{"raid5-4ra", 5, 1, 4, 2, 1},
-	{"raid6-4", 6, 2, 4, 2, 2},
-	{"raid6-5", 6, 2, 5, 2, 2},
-	{"raid10-2", 10, 0x102, 2, 2, 1},
-	{"raid10-3f2", 10, 0x201, 3, 4, 1},
-	{"raid10-3o2", 10, 0x10201, 3, 4, 1},
-	{"raid10-4", 10, 0x102, 4, 2, 1},
+	{"linear-2", -1, -1, 2, 2, 0, false},
+	{"raid0-2", 0, md.Raid0Alternate, 2, 2, 0, false},
+	{"raid0-3", 0, md.Raid0Original, 3, 2, 0, false},
+	{"raid1-2", 1, -1, 2, 2, 1, false},
+	{"raid1-3", 1, -1, 3, 2, 2, false},
+	{"raid1-3b", 1, -1, 3, 2, 2, true},
+	{"raid4-3", 4, -1, 3, 2, 1, false},
+	{"raid5-3", 5, 2, 3, 2, 1, false},
+	{"raid5-3b", 5, 2, 3, 2, 1, true},
+	{"raid5-4ra", 5, 1, 4, 2, 1, false},
+	{"raid6-4", 6, 2, 4, 2, 2, false},
+	{"raid6-5", 6, 2, 5, 2, 2, false},
+	{"raid10-2", 10, 0x102, 2, 2, 1, false},
+	{"raid10-3f2", 10, 0x201, 3, 4, 1, false},
+	{"raid10-3o2", 10, 0x10201, 3, 4, 1, false},
+	{"raid10-4", 10, 0x102, 4, 2, 1, false},
 }
 
 var ctx = context.Background()
@@ -90,8 +93,11 @@ func newGround(s Shape) (*ground, error) {
 	err := g.world.Run(1e6, func() {
 		host := g.world.Host("creator")
 		spec := md.Spec{
-			Level: s.Level, Layout: s.Layout, Chunk: chunk, RaidDevices: s.Members, Version: md.V12, DataOffset: dataAt * sector, AssumeClean: true,
+			Level: s.Level, Layout: s.Layout, Chunk: chunk, RaidDevices: s.Members, Version: md.V12, DataOffset: dataAt * sector, AssumeClean: true, Bitmap: s.Bitmap,
 			Name: "c", Created: time.Unix(1_700_000_000, 0), Rand: &counter{},
+		}
+		if s.Bitmap {
+			spec.BitmapChunk = bitmapChunk
 		}
 		if s.Level > 0 {
 			spec.Size = s.Chunks * chunk
