@@ -34,10 +34,10 @@ func TestReplay(t *testing.T) {
 var few = []string{"d C", "a! c F", "+c +e F", "b Q g", "z F x"}
 
 // fewMore is those of levels with redundancy: each step of the array's owner.
-var fewMore = []string{"L0 c F", "+L1 +d F", "dirty b F", "dirty +L0 +c F", "c L0 C", "dirty L0 Q", "s1 +c +d F"}
+var fewMore = []string{"L0 c F", "+L1 +d F", "dirty b F", "dirty +L0 +c F", "c L0 C", "dirty L0 Q", "s1 +c +d F", "dirty +B +L0 +h F"}
 
 // So many states and images a test run judges at least: less, and something was left out without anybody being told.
-const floorStates, floorImages = 250_000, 50_000
+const floorStates, floorImages = 500_000, 60_000
 
 // TestCrash judges every state of a few histories of every shape.
 func TestCrash(t *testing.T) {
@@ -49,10 +49,10 @@ func TestCrash(t *testing.T) {
 			list = append(list[:len(list):len(list)], fewMore...)
 		}
 		if s.Members <= 3 && s.Losses == 1 {
-			how.Seconds = 16
+			how.Seconds = 32
 		}
-		if s.Losses > 1 {
-			how = scope{Exhaustive: 5, Random: 16, Seconds: 256} // pairs of losses are many
+		if s.Members >= 4 {
+			how = scope{Exhaustive: 5, Random: 16, Seconds: 256} // what may be lost together, and torn, is a great deal
 		}
 		if small {
 			list, how = list[1:3], scope{Exhaustive: 4, Seconds: 64}

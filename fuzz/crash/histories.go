@@ -38,7 +38,7 @@ func (s *Shape) Histories(writes int) (list []string) {
 	if s.redundant() && writes == 1 {
 		list = append(list, "dirty C", "dirty Q", "dirty L0 Q", "dirty L1 C", "L0 C", "L1 Q")
 		for i := range 8 {
-			for _, h := range []string{"dirty L0 Q", "dirty +L0 +c F", "+c +L1 F", "dirty +d +L1 C", "+c +d F", "dirty +a +e Q"} {
+			for _, h := range []string{"dirty L0 Q", "dirty +L0 +c F", "+c +L1 F", "dirty +d +L1 C", "+c +d F", "dirty +a +e Q", "dirty +B +L0 +h F"} {
 				list = append(list, fmt.Sprintf("s%d %s", i+1, h))
 			}
 		}

@@ -17,6 +17,8 @@ import (
 //	a b c d e f g   writes: of one sector, within a chunk, across two, a stripe, across two stripes, a chunk, and one that overlaps some of these
 //	z x             zeroes, a discard
 //	F Q C L0 L1     a flush, a quiet second, close, member 0 or 1 fails by hand
+//	h               a write of the first sector of the second stripe
+//	B               from now on member 2 cannot read its last sectors, until they are written: resync goes on in small steps there
 //	a!              with FUA
 //	+a              together with the word before
 //	s1 s2 …         first of all: another schedule, in which some commands take much longer than others, and quiet comes soon
@@ -40,15 +42,16 @@ type request struct {
 
 // lived is a history that has been run.
 type lived struct {
-	text     string
-	from     *image
-	initial  []uint8 // by sector: the versions it may have had before, as a set
-	unsynced uint64  // rows that did not agree
-	schedule uint64
-	tape     *tape
-	requests []request
-	failing  uint8 // the member that was failed by hand, as a set,
-	failed   int   // and since when somebody was at it; never: nobody
+	text       string
+	from       *image
+	initial    []uint8 // by sector: the versions it may have had before, as a set
+	unsynced   uint64  // rows that did not agree
+	schedule   uint64
+	unreadable bool // some sectors are, while the history runs
+	tape       *tape
+	requests   []request
+	failing    uint8 // the member that was failed by hand, as a set,
+	failed     int   // and since when somebody was at it; never: nobody
 }
 
 // bounds is where a word writes, in sectors of the array.
@@ -83,6 +86,8 @@ func (g *ground) bounds(word byte) (lo, hi int) {
 		return 0, 8
 	case 'g':
 		return 4, 7
+	case 'h':
+		return edge, edge + 1
 	case 'z':
 		return 1, 5
 	case 'x':
@@ -171,6 +176,10 @@ func (p *player) step(word string, host sched.Sched) func() {
 	h, t := p.h, p.h.tape
 	name, fua := strings.CutSuffix(word, "!")
 	switch {
+	case name == "B":
+		h.unreadable = true
+		d := p.disks[2%p.Members]
+		return func() { d.bad |= span(dataAt+int(p.Chunks)*perChunk-4, 4) }
 	case name == "Q":
 		return func() { host.Sleep(3 * quiet) }
 	case len(name) == 2 && name[0] == 'L':
@@ -239,7 +248,7 @@ func (p *player) readBack() error {
 		}
 		excused := p.excused(lba, missing, 0, p.h.unsynced, ok.fresh[lba])
 		if err := block.ReadAt(ctx, p.a, b, int64(lba*sector)); err != nil {
-			if !excused {
+			if !excused && !p.h.unreadable {
 				return err
 			}
 			continue
