@@ -38,7 +38,8 @@ func (g *ground) bitmaps(o *outlook, lost uint8) error {
 		for at := dataAt; at < dataAt+int(g.Chunks)*perChunk; at++ {
 			bit := (at - dataAt) * sector / bitmapChunk
 			if b[bitmapBits+bit/8]>>(bit%8)&1 == 0 && !g.agree(at, agree) {
-				return fmt.Errorf("row %d of members %b does not agree, and the bitmap of member %d, of event %d and cleared at %d, does not have it", at, agree, m, events, cleared)
+				return fmt.Errorf("row %d of members %b does not agree, and the bitmap of member %d (event %d, cleared at %d) does not have it",
+					at, agree, m, events, cleared)
 			}
 		}
 	}

@@ -30,6 +30,18 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// total is what all shapes come to.
+type total struct {
+	Counts
+	of   int
+	took time.Duration
+}
+
+func (a *total) add(c Counts, took time.Duration) {
+	a.Add(c)
+	a.took += took
+}
+
 // few is the histories of every test run: each way to write, and each to make it durable.
 var few = []string{"d C", "a! c F", "+c +e F", "b Q g", "z F x"}
 
@@ -41,10 +53,10 @@ const floorStates, floorImages = 500_000, 60_000
 
 // TestCrash judges every state of a few histories of every shape.
 func TestCrash(t *testing.T) {
-	var all Counts
+	var sum total
 	small := testing.Short() || blocktest.Race
 	for _, s := range Shapes {
-		list, how := few, Scope(2)
+		list, how := few, ScopeOf(2)
 		if s.redundant() {
 			list = append(list[:len(list):len(list)], fewMore...)
 		}
@@ -52,15 +64,19 @@ func TestCrash(t *testing.T) {
 			how.Seconds = 32
 		}
 		if s.Members >= 4 {
-			how = scope{Exhaustive: 5, Random: 16, Seconds: 256} // what may be lost together, and torn, is a great deal
+			how = Scope{Exhaustive: 5, Random: 16, Seconds: 256} // what may be lost together, and torn, is a great deal
+		}
+		if s.Members >= 5 {
+			how.Exhaustive, how.Random = 4, 8
 		}
 		if small {
-			list, how = list[1:3], scope{Exhaustive: 4, Seconds: 64}
+			list, how = list[1:3], Scope{Exhaustive: 4, Seconds: 64}
 		}
-		all.add(enumerate(t, s, how, list))
+		sum.of += len(list)
+		sum.add(enumerate(t, s, how, list))
 	}
-	t.Log(all.line("all", 0))
-	if !small && (all.States < floorStates || all.Distinct < floorImages) {
+	t.Log(sum.Line("all", sum.of, sum.took))
+	if !small && (sum.States < floorStates || sum.Distinct < floorImages) {
 		t.Errorf("less than %d states or %d images: what is not judged any more?", floorStates, floorImages)
 	}
 }
@@ -77,7 +93,7 @@ func TestLyingMembersAreConvicted(t *testing.T) {
 			d.lies = true
 		}
 		var f *Failure
-		err = newEnumerator(g, scope{Exhaustive: 6}).history("b F")
+		err = newEnumerator(g, Scope{Exhaustive: 6}).history("b F")
 		if !errors.As(err, &f) || !strings.HasPrefix(f.State, s.Name+": b F / ") {
 			t.Errorf("%s: %v", s.Name, err)
 		}
@@ -98,14 +114,14 @@ func TestFailuresReplay(t *testing.T) {
 	}
 	g.disks[1].lies = true
 	var f *Failure
-	if err := newEnumerator(g, scope{Exhaustive: 6}).history("b F"); !errors.As(err, &f) {
+	if err := newEnumerator(g, Scope{Exhaustive: 6}).history("b F"); !errors.As(err, &f) {
 		t.Fatal(err)
 	}
 	_, history, path, err := parseState(f.State)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := newEnumerator(g, scope{}).replay(history, path); err == nil || err.Error() != f.Err.Error() {
+	if err := newEnumerator(g, Scope{}).replay(history, path); err == nil || err.Error() != f.Err.Error() {
 		t.Errorf("%s: found %v, and again %v", f.State, f.Err, err)
 	}
 }
@@ -115,40 +131,34 @@ func TestDepth(t *testing.T) {
 	if *depth < 1 && *only == "" {
 		return // a matter of minutes; TestCrash judges a part of it
 	}
-	var all Counts
+	var sum total
 	for _, s := range Shapes {
 		if strings.HasPrefix(s.Name, *shape) {
 			list := s.Histories(*depth)
 			if *only != "" {
 				list = strings.Split(*only, ",")
 			}
-			how := Scope(max(*depth, 1))
+			how := ScopeOf(max(*depth, 1))
 			if *again > 0 {
 				how.Seconds = *again
 			}
-			all.add(enumerate(t, s, how, list))
+			sum.of += len(list)
+			sum.add(enumerate(t, s, how, list))
 		}
 	}
-	t.Log(all.line("all", 0))
+	t.Log(sum.Line("all", sum.of, sum.took))
 }
 
-// enumerate judges histories of a shape, and prints what that was.
-func enumerate(t *testing.T, s Shape, how scope, histories []string) Counts {
+// enumerate judges histories of a shape, says what that was, and returns what it took of a processor.
+func enumerate(t *testing.T, s Shape, how Scope, histories []string) (Counts, time.Duration) {
+	t.Helper()
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a third of the time otherwise: recoveries make garbage, and little of it lives
-	g, err := newGround(s)
+	start, cpu := time.Now(), cpuTime()
+	c, err := Enumerate(s, how, histories, func() bool { return *limit == 0 || time.Since(start) < *limit })
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", s.Name, err)
 	}
-	e, start, cpu := newEnumerator(g, how), time.Now(), cpuTime()
-	for _, h := range histories {
-		if *limit > 0 && time.Since(start) > *limit {
-			break
-		}
-		if err := e.history(h); err != nil {
-			t.Fatalf("%s: %v", s.Name, err)
-		}
-	}
-	e.CPU, e.Outcomes = cpuTime()-cpu, int64(len(e.outcomes))
-	t.Log(e.line(s.Name, len(histories)))
-	return e.Counts
+	took := cpuTime() - cpu
+	t.Log(c.Line(s.Name, len(histories), took))
+	return c, took
 }

@@ -3,36 +3,12 @@ package crash
 import (
 	"fmt"
 	"math/bits"
-	"time"
 )
-
-// Counts is what was enumerated.
-type Counts struct {
-	Histories int64
-	Moments   int64 // crash points that may leave other images than their neighbours
-	States    int64 // (history, moment, subset, loss), each judged
-	Second    int64 // those of them where a recovery was cut
-	Distinct  int64 // images recovered by the engine: everything else was identical to one of them
-	Outcomes  int64 // different things that were read from them
-	CPU       time.Duration
-}
-
-func (c *Counts) add(o Counts) {
-	c.Histories, c.Moments, c.States, c.Second = c.Histories+o.Histories, c.Moments+o.Moments, c.States+o.States, c.Second+o.Second
-	c.Distinct, c.Outcomes, c.CPU = c.Distinct+o.Distinct, c.Outcomes+o.Outcomes, c.CPU+o.CPU
-}
-
-// line is the counts for whoever runs it; of is how many histories there would be.
-func (c *Counts) line(name string, of int) string {
-	s := max(c.CPU.Seconds(), 0.001)
-	return fmt.Sprintf("%-11s %6d/%d histories %8d moments %10d states (%d of two crashes) %8d images recovered %6d outcomes %6.1fs CPU %7.0f states/s %6.0f images/s",
-		name, c.Histories, max(int64(of), c.Histories), c.Moments, c.States, c.Second, c.Distinct, c.Outcomes, s, float64(c.States)/s, float64(c.Distinct)/s)
-}
 
 // enumerator judges the states of histories of one shape.
 type enumerator struct {
 	*ground
-	scope
+	Scope
 	Counts
 	known    map[seen]int32 // what became of an image
 	outcomes []outcome
@@ -72,8 +48,28 @@ func (f *Failure) Error() string {
 	return fmt.Sprintf("%v\n\nreproduce: go test ./fuzz/crash -run 'TestReplay$' -state='%s'", f.Err, f.State)
 }
 
-func newEnumerator(g *ground, s scope) *enumerator {
-	return &enumerator{ground: g, scope: s, known: map[seen]int32{}, numbers: map[string]int32{}}
+// Enumerate judges every state of histories of a shape, as long as more says so, and counts them. The error is a *Failure, or says why there is no
+// array of that shape.
+func Enumerate(s Shape, how Scope, histories []string, more func() bool) (Counts, error) {
+	g, err := newGround(s)
+	if err != nil {
+		return Counts{}, err
+	}
+	e := newEnumerator(g, how)
+	for _, h := range histories {
+		if !more() {
+			break
+		}
+		if err := e.history(h); err != nil {
+			return e.Counts, err
+		}
+	}
+	e.Outcomes = int64(len(e.outcomes))
+	return e.Counts, nil
+}
+
+func newEnumerator(g *ground, s Scope) *enumerator {
+	return &enumerator{ground: g, Scope: s, known: map[seen]int32{}, numbers: map[string]int32{}}
 }
 
 // history runs one and judges every state that a crash in it may leave.

@@ -51,13 +51,13 @@ func (s *Shape) Histories(writes int) (list []string) {
 	return list
 }
 
-// Scope is what is enumerated for histories of so many writes.
-func Scope(writes int) scope {
+// ScopeOf is what is enumerated of histories of so many writes: the shorter they are the more.
+func ScopeOf(writes int) Scope {
 	switch writes {
 	case 1:
-		return scope{Exhaustive: 8, Random: 64, Torn: 4, Seconds: 64}
+		return Scope{Exhaustive: 8, Random: 64, Torn: 4, Seconds: 64}
 	case 2:
-		return scope{Exhaustive: 7, Random: 32, Torn: 2, Seconds: 256}
+		return Scope{Exhaustive: 7, Random: 32, Torn: 2, Seconds: 256}
 	}
-	return scope{Exhaustive: 6, Random: 32, Torn: 1, Seconds: 1024}
+	return Scope{Exhaustive: 6, Random: 32, Torn: 1, Seconds: 1024}
 }

@@ -157,7 +157,7 @@ func (g *ground) act(h *lived, words []string, v uint8) error {
 	if err != nil {
 		return fmt.Errorf("%s, %q, no crash: %w", g.Name, h.text, err)
 	}
-	h.keys(g)
+	h.tape.keys(g)
 	return nil
 }
 
@@ -259,9 +259,6 @@ func (p *player) readBack() error {
 	}
 	return nil
 }
-
-// keys computes what each sector of each write adds to the key of an image.
-func (h *lived) keys(g *ground) { h.tape.keys(g) }
 
 // earlier makes h begin on an array that went down with a stripe half written.
 func (g *ground) earlier(h *lived) error {

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// scope is how much is enumerated.
-type scope struct {
+// Scope is how much is enumerated of each history.
+type Scope struct {
 	Exhaustive int // so many loose writes: every subset; more: the telling ones
 	Random     int // and so many at random
 	Torn       int // a single write of so many sectors is torn in every way, a longer one in the telling ones; 0: none is
@@ -14,7 +14,7 @@ type scope struct {
 }
 
 // subsets calls do with what a crash at m may keep: for each loose write, the set of its sectors. do must not hold on to it.
-func (s *scope) subsets(g *ground, t *tape, m *moment, do func(keep []uint64)) {
+func (s *Scope) subsets(g *ground, t *tape, m *moment, do func(keep []uint64)) {
 	n := len(m.loose)
 	whole, keep := make([]uint64, n), make([]uint64, n)
 	for i, e := range m.loose {
@@ -51,7 +51,7 @@ func (s *scope) subsets(g *ground, t *tape, m *moment, do func(keep []uint64)) {
 }
 
 // telling is what is chosen of many loose writes.
-func (s *scope) telling(g *ground, t *tape, m *moment, choose func(func(i int) bool)) {
+func (s *Scope) telling(g *ground, t *tape, m *moment, choose func(func(i int) bool)) {
 	n := len(m.loose)
 	of := func(i int) *entry { return &t.entries[m.loose[i]] }
 	for k := range n {
@@ -76,7 +76,7 @@ func (s *scope) telling(g *ground, t *tape, m *moment, choose func(func(i int) b
 }
 
 // tears calls do with the sets of the n sectors of a write that are neither none nor all of them.
-func (s *scope) tears(n int, do func(set uint64)) {
+func (s *Scope) tears(n int, do func(set uint64)) {
 	all := span(0, n)
 	if n <= s.Torn {
 		for set := uint64(1); set < all; set++ {

@@ -61,7 +61,7 @@ func Replay(text string) error {
 			if err != nil {
 				return err
 			}
-			return newEnumerator(g, scope{}).replay(history, path)
+			return newEnumerator(g, Scope{}).replay(history, path)
 		}
 	}
 	return fmt.Errorf("no shape %q", shape)
