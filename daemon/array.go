@@ -28,6 +28,7 @@ type Array struct {
 	ConsistencyPolicy string     `json:"consistency_policy"`
 	Sync              Sync       `json:"sync"`
 	MismatchSectors   int64      `json:"mismatch_sectors"`
+	LastScrub         *Scrub     `json:"last_scrub"` // the last that was asked of this process; null = none
 	Exports           []Export   `json:"exports"`
 	Members           []Member   `json:"members"`
 	Created           *time.Time `json:"created"`
@@ -44,6 +45,8 @@ type Sync struct {
 	Total  int64  `json:"total_bytes"`
 	Speed  int64  `json:"speed_bytes_per_second"`
 	ETA    *int64 `json:"eta_seconds"` // null = not known
+	Least  int64  `json:"min_bytes_per_second"`
+	Most   int64  `json:"max_bytes_per_second"` // 0 = no limit
 }
 
 // Export is one address an array is served at.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -27,11 +28,14 @@ type State struct {
 // Claim is the right to run an array under a name. It is a lock that the system takes back when the process dies, so a dead
 // process's name is free again. What it left behind tells of its death until another runs under the name, or Forget.
 type Claim struct {
-	folder    Folder
-	name      string
-	lock      *os.File
-	died      *State // who had the name before and did not give it back; nil = nobody
+	folder Folder
+	name   string
+	lock   *os.File
+	died   *State // who had the name before and did not give it back; nil = nobody
+
+	mu        sync.Mutex // guards what follows
 	published bool
+	released  bool
 }
 
 // glance is how long somebody who only looks whether an array died may have its name, at most.
@@ -119,6 +123,9 @@ func (c *Claim) sweep(kinds ...string) {
 
 // Release gives the name back and removes its files, but not what tells of a process that died if nothing has run since.
 func (c *Claim) Release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.released = true
 	c.sweep("sock", "nbd")
 	if c.published || c.died == nil {
 		c.sweep("json", "log")
@@ -132,8 +139,13 @@ func (c *Claim) Log() (*os.File, error) {
 	return os.OpenFile(c.folder.file(c.name, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 }
 
-// publish writes NAME.json, whole or not at all.
+// publish writes NAME.json, whole or not at all; nothing once the name was given back.
 func (c *Claim) publish(s State) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.released {
+		return nil
+	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err

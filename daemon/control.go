@@ -17,6 +17,12 @@ func (p *Process) routes() http.Handler {
 	m.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, p.Array(), nil) })
 	m.HandleFunc("GET /events", p.follow)
 	m.HandleFunc("POST /fail", p.fail)
+	m.HandleFunc("POST /add", p.add)
+	m.HandleFunc("POST /remove", p.remove)
+	m.HandleFunc("POST /scrub", p.scrub)
+	m.HandleFunc("POST /scrub/wait", p.scrubWait)
+	m.HandleFunc("POST /idle", p.idle)
+	m.HandleFunc("POST /limit", p.limit)
 	m.HandleFunc("POST /wait", p.wait)
 	m.HandleFunc("GET /inject", p.listFaults)
 	m.HandleFunc("POST /inject", p.inject)
@@ -48,6 +54,7 @@ func (p *Process) fail(w http.ResponseWriter, r *http.Request) {
 	path, err := p.member(q.Member)
 	if err == nil {
 		err = p.array.Fail(r.Context(), path)
+		p.settle()
 	}
 	answer(w, p.Array(), err)
 }

@@ -90,6 +90,13 @@ func (f *faults) name(path string, role *int) *fault.Device {
 	return d
 }
 
+// unname forgets the member at path, which leaves.
+func (f *faults) unname(path string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.at, path)
+}
+
 // IsRole says whether a rule's member is meant by its role in the array: 3 or m3.
 func IsRole(member string) bool {
 	n, err := strconv.Atoi(strings.TrimPrefix(member, "m"))

@@ -24,13 +24,15 @@ func cover(base *file.Device, path, dir string) (block.Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	name, err := overlayName(dir, path)
+	if err != nil {
+		return nil, err
+	}
 	fi, err := os.Stat(path)
 	if err != nil {
 		return nil, plainPath(err)
 	}
-	where := sha256.Sum256([]byte(abs))
 	whose := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%d", abs, base.Info().Size, lastWritten(fi)))
-	name := filepath.Join(dir, fmt.Sprintf("%s-%x.overlay", filepath.Base(abs), where[:4]))
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 		if err := file.Create(name, overlay.StoreSize(base)); err != nil {
 			return nil, fmt.Errorf("overlay: %w", err)
@@ -49,6 +51,16 @@ func cover(base *file.Device, path, dir string) (block.Device, error) {
 		return nil, err
 	}
 	return over, nil
+}
+
+// overlayName is the file in dir that is laid over the member at path.
+func overlayName(dir, path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	where := sha256.Sum256([]byte(abs))
+	return filepath.Join(dir, fmt.Sprintf("%s-%x.overlay", filepath.Base(abs), where[:4])), nil
 }
 
 // lastWritten tells one state of a file from another; of a disk, nothing does.

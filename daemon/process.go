@@ -25,15 +25,16 @@ type Config struct {
 	Name      string
 	Members   []string
 	Open      OpenOptions
-	Run       bool         // start even if fewer members are here than were last time
-	Force     bool         // accept stale members, and a dirty degraded parity array
-	UUID      *md.UUID     // only this array
-	Addresses []Address    // none = the folder's socket of this name
-	Export    string       // "" = Name
-	Inject    []fault.Rule // what is to go wrong with members from the beginning
-	Log       *slog.Logger // events; nil = nowhere
-	Command   []string     // for State: how to have it run again
-	LogFile   bool         // to NAME.log instead, as a background process does
+	Run       bool                                     // start even if fewer members are here than were last time
+	Force     bool                                     // accept stale members, and a dirty degraded parity array
+	UUID      *md.UUID                                 // only this array
+	Addresses []Address                                // none = the folder's socket of this name
+	Export    string                                   // "" = Name
+	Inject    []fault.Rule                             // what is to go wrong with members from the beginning
+	Log       *slog.Logger                             // events; nil = nowhere
+	Vet       func(context.Context, raid.Member) error // refuses a device that should not become a member; nil = none is refused
+	Command   func(members []string) []string          // for State: how to have it run again with these members; nil = it does not say
+	LogFile   bool                                     // to NAME.log instead, as a background process does
 }
 
 // ErrBusy says that clients are connected.
@@ -52,8 +53,15 @@ type Process struct {
 	ring    *ring
 	log     *slog.Logger
 	started time.Time
-	notices []string               // about how members are opened
+	scrubs  scrubs
 	broken  atomic.Pointer[string] // why the array failed, once it has
+
+	changing chan struct{} // holds one token: members change, or a scrub is asked for, one at a time
+	changed  chan struct{} // something happened that State may have to tell
+
+	mu          sync.Mutex // guards what follows
+	notices     []string   // about how members are opened
+	least, most int64      // bytes per second of background work; 0 = the default
 
 	stopping sync.Once
 	done     chan struct{}
@@ -72,7 +80,10 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Process{cfg: cfg, faults: newFaults(), ring: newRing(), done: make(chan struct{}), log: cfg.Log, started: time.Now()}
+	p := &Process{
+		cfg: cfg, faults: newFaults(), ring: newRing(), log: cfg.Log, started: time.Now(),
+		changing: make(chan struct{}, 1), changed: make(chan struct{}, 1), done: make(chan struct{}),
+	}
 	if err := p.start(ctx); err != nil {
 		return nil, err
 	}
@@ -127,10 +138,7 @@ func (p *Process) start(ctx context.Context) (err error) {
 	}
 	context.AfterFunc(ctx, p.faults.set.Release) // or what is stuck would keep it from ending
 	wide(members)
-	for _, n := range notices(members) {
-		p.log.Warn("notice", "array", p.cfg.Name, "detail", n)
-		p.notices = append(p.notices, n)
-	}
+	p.notice(notices(members))
 	p.array, err = raid.Assemble(ctx, members, raid.Options{
 		ReadOnly: p.cfg.Open.ReadOnly, Run: p.cfg.Run, Force: p.cfg.Force, UUID: p.cfg.UUID, OnEvent: p.event,
 	})
@@ -146,6 +154,7 @@ func (p *Process) start(ctx context.Context) (err error) {
 	if err := p.claim.publish(p.state()); err != nil {
 		return fmt.Errorf("runtime folder: %w", plainPath(err))
 	}
+	go p.keepState()
 	p.exports.serve(patient{p.array, p.faults})
 	p.serveControl(control)
 	return nil
@@ -164,8 +173,38 @@ func wide(members []raid.Member) {
 	}
 }
 
+// notice tells, now and in every status, what there is to say about how members were opened.
+func (p *Process) notice(list []string) {
+	for _, n := range list {
+		p.log.Warn("notice", "array", p.cfg.Name, "detail", n)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.notices = append(p.notices, list...)
+}
+
+// publish writes down what runs, for who finds this process dead.
+func (p *Process) publish() {
+	if err := p.claim.publish(p.state()); err != nil {
+		p.log.Warn("runtime folder", "array", p.cfg.Name, "err", plainPath(err))
+	}
+}
+
+// keepState publishes when a spare may have taken over.
+func (p *Process) keepState() {
+	for {
+		select {
+		case <-p.changed:
+			p.publish()
+		case <-p.done:
+			return
+		}
+	}
+}
+
 func (p *Process) event(e raid.Event) {
 	p.ring.add(e)
+	p.scrubs.take(e)
 	level := slog.LevelInfo
 	switch e.Kind {
 	case raid.EventFail, raid.EventDegraded, raid.EventUncorrectable:
@@ -173,6 +212,12 @@ func (p *Process) event(e raid.Event) {
 	case raid.EventBroken:
 		level = slog.LevelError
 		p.broken.Store(&e.Detail)
+	}
+	if e.Kind == raid.EventFail || e.Kind == raid.EventRebuildStart {
+		select {
+		case p.changed <- struct{}{}:
+		default: // it is about to look
+		}
 	}
 	args := []any{"array", p.cfg.Name}
 	if e.Member != "" {
@@ -194,7 +239,16 @@ func (p *Process) Array() Array {
 	a := describe(p.array.Status())
 	a.Name = p.cfg.Name
 	a.PID = os.Getpid()
+	p.mu.Lock()
 	a.Findings = append(a.Findings, p.notices...)
+	a.Sync.Least, a.Sync.Most = p.least, p.most
+	p.mu.Unlock()
+	if a.Sync.Least == 0 {
+		a.Sync.Least = defaultLeast
+	}
+	if a.LastScrub = p.scrubs.now(); a.LastScrub != nil {
+		a.LastScrub.Sectors = a.MismatchSectors
+	}
 	p.faults.mark(&a)
 	a.Started = when(p.started)
 	a.over(p.cfg.Open.Overlay)
@@ -205,12 +259,18 @@ func (p *Process) Array() Array {
 	return a
 }
 
+// defaultLeast is what background work always gets unless Limit says otherwise, bytes per second.
+const defaultLeast = 1 << 20
+
 // Device is the array, for who serves or reads it in the same process.
 func (p *Process) Device() block.Device { return p.array }
 
 func (p *Process) state() State {
 	a := p.Array()
-	s := State{Name: a.Name, PID: a.PID, UUID: a.UUID, Control: p.cfg.Folder.file(a.Name, "sock"), Members: p.cfg.Members, Command: p.cfg.Command, Started: p.started}
+	s := State{Name: a.Name, PID: a.PID, UUID: a.UUID, Control: p.cfg.Folder.file(a.Name, "sock"), Members: enrolled(a), Started: p.started}
+	if p.cfg.Command != nil {
+		s.Command = p.cfg.Command(s.Members)
+	}
 	for _, e := range a.Exports {
 		s.URIs = append(s.URIs, e.URI)
 	}

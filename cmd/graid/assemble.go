@@ -70,8 +70,9 @@ func (c *call) serveArgs(cfg daemon.Config) []string {
 	return append(append(args, "--", cfg.Name), cfg.Members...)
 }
 
-// again is the command line that has the array run as it does now: what was once enough, such as --force, is not told to be done again.
-func (c *call) again(cfg daemon.Config) []string {
+// again is the command line that has the array run as it does now, with these members: what was once enough, such as --force, is not told
+// to be done again.
+func (c *call) again(cfg daemon.Config, members []string) []string {
 	args := []string{"assemble"}
 	if !c.has("background") {
 		args[0] = "serve"
@@ -85,7 +86,7 @@ func (c *call) again(cfg daemon.Config) []string {
 				args = append(args, "--overlay", cfg.Open.Overlay)
 			}
 		case f.name == injectFlag.name:
-			args = append(args, injectArgs(cfg.Inject)...)
+			args = append(args, injectArgs(about(cfg.Inject, members))...)
 		case f.name == "nbd":
 			for _, a := range cfg.Addresses {
 				args = append(args, "--nbd", a.String())
@@ -98,7 +99,7 @@ func (c *call) again(cfg daemon.Config) []string {
 			args = append(args, "--"+f.name, c.get(f.name))
 		}
 	}
-	return append(args, cfg.Members...)
+	return append(args, members...)
 }
 
 // background starts the array's process and waits until it serves.
@@ -121,6 +122,9 @@ func lookAt(a daemon.Array, readonly bool) error {
 		if gone := missing(a); gone != "" {
 			what[0] += ", missing " + gone
 		}
+		if s := filling(a); s != "" {
+			what[0] += ", " + s
+		}
 	}
 	if a.ReadOnly && !readonly {
 		what = append(what, "read-only: "+strings.Join(a.Reasons, "; "))
@@ -130,6 +134,23 @@ func lookAt(a daemon.Array, readonly bool) error {
 	}
 	what = append(what, a.Findings...)
 	return &attention{a.Name + " runs " + strings.Join(what, "; ")}
+}
+
+// filling names the members that are being filled: "m1 (e.img) is being rebuilt".
+func filling(a daemon.Array) string {
+	var list []string
+	for _, m := range a.Members {
+		if m.Role != nil && m.State == "rebuilding" {
+			list = append(list, fmt.Sprintf("m%d (%s)", *m.Role, filepath.Base(m.Name())))
+		}
+	}
+	switch len(list) {
+	case 0:
+		return ""
+	case 1:
+		return list[0] + " is being rebuilt"
+	}
+	return strings.Join(list, ", ") + " are being rebuilt"
 }
 
 // missing names the roles that nobody fills, and who failed in them: "m3" or "m1 (b.img failed)".

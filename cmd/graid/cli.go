@@ -142,15 +142,9 @@ func (v *verb) flag(name string) *flag {
 
 // later is the verbs that are promised and not there yet, and what to do meanwhile.
 var later = map[string]string{
-	"add":         "stop the array, and let mdadm or a copy of its data rebuild it",
-	"remove":      "a failed member is left out when the array is next assembled",
-	"re-add":      "stop the array, and let mdadm rebuild it",
-	"replace":     "stop the array, and let mdadm replace the member",
-	"check":       "stop the array, and let mdadm check it",
-	"repair":      "stop the array, and let mdadm repair it",
-	"sync-action": "`graid status` shows the background work, `graid wait` waits for its end",
-	"limit":       "background work yields to clients by itself",
-	"multipath":   "let the kernel's dm-multipath join the paths, and give its device as the member",
+	"re-add":    "`graid add` takes the member back as a new one and rebuilds it in full, after `graid remove`",
+	"replace":   "fail the member, then add the other: `graid fail`, `graid add`",
+	"multipath": "let the kernel's dm-multipath join the paths, and give its device as the member",
 }
 
 func unknownVerb(all []verb, got string) error {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -91,9 +90,6 @@ func create(c *call) error {
 	for _, w := range draft.Warnings {
 		fmt.Fprintln(c.err, "graid: note: "+oneLine(w))
 	}
-	if spec.Spares > 0 {
-		fmt.Fprintln(c.err, "graid: note: a spare does not take over by itself yet in this version: after a failure the array stays degraded")
-	}
 	describeDraft(c.out, name, paths, draft)
 	if c.has("no-start") {
 		return nil
@@ -106,7 +102,7 @@ func create(c *call) error {
 	if err != nil {
 		return fmt.Errorf("the array was written but does not run: %w", err)
 	}
-	if s := progress(a.Sync); s != "" {
+	if s := progress(a); s != "" {
 		fmt.Fprintf(c.out, "%s  %s\n", strings.Repeat(" ", len(name)), "in the background: "+s)
 	}
 	for _, x := range a.Exports {
@@ -255,10 +251,7 @@ func (c *call) grain(s md.Spec) error {
 	if s.Size%1024 != 0 {
 		return usage("create: --size %s: give a multiple of 1K, such as 1G", c.get("size"))
 	}
-	if size, err := c.size("member-size"); err != nil || c.given("member-size") && (size == 0 || size%512 != 0) {
-		return cmp.Or(err, usage("create: --member-size %s: give a multiple of 512 bytes, such as 1G", c.get("member-size")))
-	}
-	return nil
+	return c.memberSize()
 }
 
 func (c *call) counts(s *md.Spec, paths []string) (err error) {

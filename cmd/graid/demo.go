@@ -18,8 +18,8 @@ func demoVerb() verb {
 	return verb{
 		name:  "demo",
 		short: "the five-minute tour on throw-away files, in one command",
-		long: `Makes an array of throw-away files, writes to it over NBD, takes a member away, keeps writing and reading, stops it,
-starts it again without that member, and verifies every byte on the way. Leaves nothing behind, and ends with status 0 only if
+		long: `Makes an array of throw-away files, writes to it over NBD, takes a member away, keeps writing and reading, rebuilds
+it onto another, checks parity, stops it, starts it again with the new set of members, and verifies every byte on the way. Leaves nothing behind, and ends with status 0 only if
 every byte was right.`,
 		run: func(c *call) error {
 			if err := c.noArgs(); err != nil {
@@ -42,6 +42,7 @@ type tour struct {
 const (
 	demoName   = "demo"
 	demoMember = "m1.img" // the one that is lost
+	demoSpare  = "m4.img" // the one that replaces it
 )
 
 func demo(c *call) (err error) {
@@ -82,7 +83,8 @@ func (t *tour) leave() error {
 
 func (t *tour) all() error {
 	members := []string{t.in("m0.img"), t.in("m1.img"), t.in("m2.img"), t.in("m3.img")}
-	left := []string{members[0], members[2], members[3]}
+	now := []string{members[0], t.in(demoSpare), members[2], members[3]} // once that member is replaced
+	left := []string{members[0], t.in(demoSpare), members[3]}            // and another is not there
 
 	t.say("an array of four members that survives the loss of any one of them")
 	create := append([]string{"create", demoName, "--level", "5", "--chunk", "64K", "--member-size", "32M"}, members...)
@@ -101,14 +103,34 @@ func (t *tour) all() error {
 	if err := t.io(uri, (*pattern).verify, (*pattern).scatter, (*pattern).verify); err != nil {
 		return err
 	}
-	t.say("stop it, lose that member for good, and start it again with what is left")
-	if _, err := t.graid(exitDone, "stop", demoName); err != nil {
+	t.say("put another in its place, and keep writing while that is rebuilt")
+	if _, err := t.graid(exitDone, "remove", demoName, t.in(demoMember)); err != nil {
 		return err
 	}
 	if err := os.Remove(t.in(demoMember)); err != nil {
 		return err
 	}
-	if uri, err = t.graid(exitAttention, append([]string{"assemble", demoName}, left...)...); err != nil {
+	if _, err := t.graid(exitDone, "add", demoName, t.in(demoSpare), "--member-size", "32M"); err != nil {
+		return err
+	}
+	if err := t.io(uri, (*pattern).scatter); err != nil {
+		return err
+	}
+	if _, err := t.graid(exitDone, "wait", demoName); err != nil {
+		return err
+	}
+	t.say("compare parity with the data, all of it")
+	if _, err := t.graid(exitDone, "check", demoName, "--wait"); err != nil {
+		return err
+	}
+	if err := t.io(uri, (*pattern).verify); err != nil {
+		return err
+	}
+	t.say("stop it, and start it again: the members that it has now are complete")
+	if _, err := t.graid(exitDone, "stop", demoName); err != nil {
+		return err
+	}
+	if uri, err = t.graid(exitDone, append([]string{"assemble", demoName}, now...)...); err != nil {
 		return err
 	}
 	if err := t.io(uri, (*pattern).verify); err != nil {
@@ -120,11 +142,11 @@ func (t *tour) all() error {
 	if _, err := t.graid(exitDone, "stop", demoName); err != nil {
 		return err
 	}
-	t.say("what a member that is left remembers (mdadm --examine reads it too)")
-	if _, err := t.graid(exitDone, "examine", left[0]); err != nil {
+	t.say("what the new member knows (mdadm --examine reads it too)")
+	if _, err := t.graid(exitDone, "examine", t.in(demoSpare)); err != nil {
 		return err
 	}
-	t.say("the same bytes without any server: copied out of the members alone")
+	t.say("the same bytes without any server, and without m2.img: copied out of the others alone")
 	file := t.in("content.raw")
 	if _, err := t.graid(exitAttention, append([]string{"dump", "-o", file}, left...)...); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -94,11 +95,17 @@ func printDetail(w io.Writer, a daemon.Array) error {
 		f.say("Chunk Size", "%s", human(a.ChunkBytes))
 	}
 	f.say("Consistency Policy", "%s", a.ConsistencyPolicy)
-	if s := progress(a.Sync); s != "" {
+	if s := progress(a); s != "" {
 		f.say("Sync", "%s", s)
+		if shows(w) {
+			f.print("%21s%s\n", "", bar(a.Sync.Done, max(a.Sync.Total, 1), barWidth))
+		}
 	}
-	if a.MismatchSectors > 0 {
-		f.say("Mismatches", "%d sectors", a.MismatchSectors)
+	if s := a.LastScrub; s != nil && s.Ended() {
+		f.say("Last Scrub", "%s", s.Detail)
+	}
+	if s := mismatches(a); s != "" {
+		f.say("Mismatches", "%s", s)
 	}
 	f.gap()
 	f.say("Name", "%s", a.StoredName)
@@ -156,11 +163,14 @@ func stateWords(p paint, a daemon.Array) string {
 	if a.ReadOnly && a.State != "readonly" {
 		words = append(words, p.warn("read-only"))
 	}
-	if a.Sync.Action != "idle" {
-		words = append(words, a.Sync.Action)
+	if s := a.Sync.Action; s != "idle" {
+		words = append(words, cmp.Or(doing[s], s))
 	}
 	return strings.Join(words, ", ")
 }
+
+// doing is mdadm's words for background work under way.
+var doing = map[string]string{"resync": "resyncing", "recover": "recovering", "check": "checking", "repair": "repairing"}
 
 func memberSize(a daemon.Array) int64 {
 	var least int64

@@ -168,12 +168,22 @@ func (c *call) rules(members []string) ([]fault.Rule, error) {
 		return nil, err
 	}
 	for _, r := range list {
-		names := func(m string) bool { return m == r.Member || filepath.Base(m) == r.Member }
-		if r.Member != "*" && !daemon.IsRole(r.Member) && !slices.ContainsFunc(members, names) {
+		if len(about([]fault.Rule{r}, members)) == 0 {
 			return nil, usage("%s: %s is not among the members; %s", where, r.Member, example)
 		}
 	}
 	return list, nil
+}
+
+// about is those of the rules that may be about these members: by name, by role, or about all.
+func about(rules []fault.Rule, members []string) (list []fault.Rule) {
+	for _, r := range rules {
+		names := func(m string) bool { return m == r.Member || filepath.Base(m) == r.Member }
+		if r.Member == "*" || daemon.IsRole(r.Member) || slices.ContainsFunc(members, names) {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // injectArgs are the options that make another graid inject the same.

@@ -34,7 +34,8 @@ func main() {
 func verbs() []verb {
 	return []verb{
 		createVerb(), examineVerb(), scanVerb(), assembleVerb(), serveVerb(), dumpVerb(),
-		statusVerb(), detailVerb(), watchVerb(), failVerb(), injectVerb(), waitVerb(), stopVerb(), demoVerb(),
+		statusVerb(), detailVerb(), watchVerb(), failVerb(), removeVerb(), addVerb(),
+		checkVerb(), repairVerb(), syncActionVerb(), limitVerb(), waitVerb(), injectVerb(), stopVerb(), demoVerb(),
 		versionVerb(),
 	}
 }

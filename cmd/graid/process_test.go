@@ -300,7 +300,7 @@ func TestDemo(t *testing.T) {
 	out, err := c.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Contains(t, string(out), "every byte was right at every step")
-	require.Equal(t, 5, strings.Count(string(out), "every byte is right"), string(out))
+	require.Equal(t, 6, strings.Count(string(out), "every byte is right"), string(out))
 	empty(t, dir)
 
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {

@@ -54,7 +54,8 @@ func serveConfig(c *call) (daemon.Config, error) {
 		return daemon.Config{}, err
 	}
 	cfg, err := c.config(name, members)
-	cfg.Command = c.again(cfg)
+	cfg.Vet = refuseContent
+	cfg.Command = func(members []string) []string { return c.again(cfg, members) }
 	return cfg, err
 }
 

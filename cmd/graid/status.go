@@ -165,8 +165,12 @@ func printStatus(w io.Writer, a daemon.Array) error {
 		line.plain(human(a.ChunkBytes) + " chunks")
 	}
 	line.plain(human(a.SizeBytes))
-	if s := progress(a.Sync); s != "" {
+	if s := progress(a); s != "" {
 		line.plain(s)
+		if shows(w) {
+			line.end()
+			line.plain(bar(a.Sync.Done, max(a.Sync.Total, 1), width-len(indent)-2))
+		}
 	}
 	line.end()
 	for _, m := range a.Members {
@@ -175,6 +179,10 @@ func printStatus(w io.Writer, a daemon.Array) error {
 		}
 	}
 	line.end()
+	if s := mismatches(a); s != "" {
+		line.plain(s)
+		line.end()
+	}
 	for _, why := range a.Reasons {
 		line.plain("read-only: " + why)
 		line.end()
@@ -195,9 +203,12 @@ func printStatus(w io.Writer, a daemon.Array) error {
 
 // memberLine tells of a member that is not simply in sync.
 func memberLine(m daemon.Member) string {
-	role := "spare"
-	if m.Role != nil {
+	role := ""
+	switch {
+	case m.Role != nil:
 		role = fmt.Sprintf("m%d", *m.Role)
+	case m.State == "spare":
+		role = "spare"
 	}
 	name := filepath.Base(m.Name())
 	if m.Path == nil {
@@ -222,12 +233,24 @@ func memberLine(m daemon.Member) string {
 	return strings.TrimSpace(role + " " + name + " " + strings.Join(notes, ", "))
 }
 
-// progress is "resync 12.4% 183M/s 41m left", or "" when nothing is going on.
-func progress(s daemon.Sync) string {
+// shows says whether bars are of use on w: it is a terminal, or a picture for one.
+func shows(w io.Writer) bool {
+	_, picture := w.(*colour)
+	return picture || isTerminal(w)
+}
+
+// progress is "recover m1 12.4% 183M/s 41m left", or "" when nothing is going on.
+func progress(a daemon.Array) string {
+	s := a.Sync
 	if s.Action == "idle" || s.Action == "" {
 		return ""
 	}
 	text := s.Action
+	for _, m := range a.Members {
+		if m.State == "rebuilding" && m.Role != nil && s.Action == "recover" {
+			text += fmt.Sprintf(" m%d", *m.Role)
+		}
+	}
 	if s.Total > 0 {
 		text += fmt.Sprintf(" %.1f%%", 100*float64(s.Done)/float64(s.Total))
 	}

@@ -102,27 +102,6 @@ func (c *call) seconds(name string, none time.Duration) (time.Duration, error) {
 	return time.Duration(n * float64(time.Second)), nil
 }
 
-func waitVerb() verb {
-	return verb{
-		name:  "wait",
-		args:  "NAME",
-		short: "return when an array has no background work left",
-		long:  `Returns when no background work, such as a resync, is left.`,
-		run: func(c *call) error {
-			name, err := c.oneName()
-			if err != nil {
-				return err
-			}
-			folder, err := lookFolder()
-			if err != nil {
-				return err
-			}
-			_, err = folder.Wait(c.ctx, name)
-			return err
-		},
-	}
-}
-
 func failVerb() verb {
 	return verb{
 		name:  "fail",
@@ -158,9 +137,4 @@ would not survive it.`,
 			return printStatus(c.out, a)
 		},
 	}
-}
-
-// memberPath is what to ask the array's process for: a path where the file is, the word as it is otherwise.
-func (c *call) memberPath(arg string) string {
-	return existing(arg)
 }

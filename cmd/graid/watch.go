@@ -84,9 +84,6 @@ func draw(w io.Writer, list []daemon.Answer) {
 			printDead(&b, *a.Died)
 		default:
 			_ = printStatus(&colour{&b, paintFor(w)}, a.Array)
-			if s := a.Array.Sync; s.Action != "idle" && s.Total > 0 {
-				fmt.Fprintf(&b, "     %s\n", bar(s.Done, s.Total, 60))
-			}
 		}
 	}
 	clean := strings.ReplaceAll(b.String(), "\n", "\x1b[K\n") // what is left of the line before goes

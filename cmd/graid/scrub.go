@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"graid/daemon"
+)
+
+func checkVerb() verb {
+	return verb{
+		name:  "check",
+		args:  "NAME",
+		short: "compare all copies, or parity with the data, and count what differs",
+		long: `Reads every member of the running array, in the background, and compares copies, or parity with the data. What cannot be read
+is rewritten from redundancy; what differs is counted, as Linux counts it, and left alone. With --wait, exit status 3 says that
+something differs.`,
+		flags: []flag{waitFlag},
+		run:   func(c *call) error { return scrub(c, "check") },
+	}
+}
+
+func repairVerb() verb {
+	return verb{
+		name:  "repair",
+		args:  "NAME",
+		short: "check, and make what differs agree",
+		long: `Does what check does, and makes what differs agree: parity is computed anew from the data, and of differing copies the first
+one is copied over the others. With --wait, exit status 3 says that something differed.`,
+		flags: []flag{waitFlag},
+		run:   func(c *call) error { return scrub(c, "repair") },
+	}
+}
+
+var waitFlag = flag{name: "wait", usage: "return when it is done; Ctrl-C ends the waiting and not the work"}
+
+func scrub(c *call, action string) error {
+	name, err := c.oneName()
+	if err != nil {
+		return err
+	}
+	folder, err := lookFolder()
+	if err != nil {
+		return err
+	}
+	s, err := folder.Scrub(c.ctx, name, action)
+	if err != nil {
+		return err
+	}
+	if !c.has("wait") {
+		fmt.Fprintf(c.out, "%s: %s begins in the background: `graid status %s` shows how far it is, `graid wait %s` waits for its end\n",
+			name, action, name, name)
+		return nil
+	}
+	err = c.attend(folder, name, func(ctx context.Context) (err error) {
+		s, err = folder.ScrubWait(ctx, name, s.Number)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return outcome(c, name, s)
+}
+
+// outcome tells what a scrub came to.
+func outcome(c *call, name string, s daemon.Scrub) error {
+	if s.State != daemon.ScrubDone {
+		return fmt.Errorf("%s: %s", name, s.Detail)
+	}
+	fmt.Fprintf(c.out, "%s: %s\n", name, s.Detail)
+	for _, where := range s.Mismatches {
+		fmt.Fprintf(c.out, "  %s\n", where)
+	}
+	if s.More > 0 {
+		fmt.Fprintf(c.out, "  and %d places more\n", s.More)
+	}
+	switch {
+	case s.Sectors == 0:
+		return nil
+	case s.Action == "repair":
+		return &attention{fmt.Sprintf("%s: %s differed and agree now", name, plural(int(s.Sectors), "sector"))}
+	}
+	return &attention{fmt.Sprintf("%s: %s differ: `graid repair %s` makes them agree", name, plural(int(s.Sectors), "sector"), name)}
+}
+
+// mismatches says what the last scrub found, "" if that is nothing.
+func mismatches(a daemon.Array) string {
+	if a.MismatchSectors == 0 {
+		return ""
+	}
+	n := plural(int(a.MismatchSectors), "sector")
+	switch s := a.LastScrub; {
+	case s != nil && !s.Ended():
+		return n + " differ so far"
+	case s != nil && s.Action == "repair":
+		return n + " differed in the last repair"
+	}
+	return fmt.Sprintf("%s differ, says the last check: `graid repair %s` makes them agree", n, a.Name)
+}
+
+func syncActionVerb() verb {
+	return verb{
+		name:  "sync-action",
+		args:  "NAME [idle|check|repair]",
+		short: "steer the background work: stop or begin a check or repair",
+		long: `Begins a check or a repair, or with idle stops one that is under way. Resync and recovery go on: without them data is at risk;
+"graid limit" slows them down. Without an action, prints what goes on.`,
+		run: syncAction,
+	}
+}
+
+func syncAction(c *call) error {
+	if len(c.args) < 1 || len(c.args) > 2 {
+		return usage("sync-action: name the array and what it should do: graid sync-action NAME idle|check|repair")
+	}
+	name := c.args[0]
+	folder, err := lookFolder()
+	if err != nil {
+		return err
+	}
+	if len(c.args) == 1 {
+		a, err := folder.Status(c.ctx, name)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(c.out, a.Sync.Action)
+		return err
+	}
+	switch action := c.args[1]; action {
+	case "check", "repair":
+		c.args = c.args[:1]
+		return scrub(c, action)
+	case "idle":
+		a, err := folder.Idle(c.ctx, name)
+		if err != nil {
+			return err
+		}
+		if w := a.Sync.Action; w != "idle" {
+			fmt.Fprintf(c.out, "%s: the %s goes on: without it data is at risk; `graid limit %s --max 1M` slows it down\n", name, work(w), name)
+			return nil
+		}
+		fmt.Fprintln(c.out, name+": idle")
+		return nil
+	case "frozen", "resync", "recover":
+		return fmt.Errorf("sync-action: %s is not there yet in this version: resync and recovery begin by themselves when they are needed", action)
+	default:
+		return usage("sync-action: %q is none of idle, check, repair", action)
+	}
+}
+
+func limitVerb() verb {
+	return verb{
+		name:  "limit",
+		args:  "NAME",
+		short: "set how fast background work goes",
+		long: `Sets how many bytes per second resync, recovery, check and repair get at least, however busy the array is, and at most, however
+idle. 0 is the default: at least 1M, and no upper limit. It holds until the array stops. Without an option, prints the limits.`,
+		flags: []flag{
+			{name: "min", value: "SIZE", usage: "bytes per second it always gets"},
+			{name: "max", value: "SIZE", usage: "bytes per second it never exceeds"},
+		},
+		run: limit,
+	}
+}
+
+func limit(c *call) error {
+	name, err := c.oneName()
+	if err != nil {
+		return err
+	}
+	var least, most *int64
+	for _, o := range []struct {
+		name string
+		to   **int64
+	}{{"min", &least}, {"max", &most}} {
+		n, err := c.size(o.name)
+		if err != nil {
+			return usage("limit: %v", err)
+		}
+		if c.given(o.name) {
+			*o.to = &n
+		}
+	}
+	if least != nil && most != nil && *most > 0 && *least > *most {
+		return usage("limit: --min %s is more than --max %s", c.get("min"), c.get("max"))
+	}
+	folder, err := lookFolder()
+	if err != nil {
+		return err
+	}
+	a, err := folder.Limit(c.ctx, name, least, most)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(c.out, limits(a))
+	return err
+}
+
+// limits says how fast background work may go.
+func limits(a daemon.Array) string {
+	most := "no limit when nobody else uses it"
+	if a.Sync.Most > 0 {
+		most = fmt.Sprintf("at most %s/s", human(a.Sync.Most))
+	}
+	return fmt.Sprintf("%s: background work gets at least %s/s while the array is busy, and %s", a.Name, human(a.Sync.Least), most)
+}

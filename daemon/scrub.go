@@ -1,0 +1,222 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"graid/raid"
+)
+
+// Scrub is a check or a repair that somebody asked for.
+type Scrub struct {
+	Number     int      `json:"number"` // of those of this process, from 1
+	Action     string   `json:"action"` // check, repair
+	State      string   `json:"state"`  // asked, running, done, stopped
+	Detail     string   `json:"detail"` // how it ended
+	Sectors    int64    `json:"mismatch_sectors"`
+	Mismatches []string `json:"mismatches"`      // where, the first maxMismatches
+	More       int      `json:"more_mismatches"` // places beyond those
+}
+
+// States of a Scrub.
+const (
+	ScrubAsked   = "asked"
+	ScrubRunning = "running"
+	ScrubDone    = "done"
+	ScrubStopped = "stopped" // before its end: on demand, or as the array could not go on
+)
+
+// Ended says whether nothing more comes of it.
+func (s Scrub) Ended() bool { return s.State == ScrubDone || s.State == ScrubStopped }
+
+// maxMismatches is how many places where members differ are kept.
+const maxMismatches = 32
+
+// scrubs makes of an array's events what its last scrub came to.
+//
+//	asked ── RebuildStarted ──▶ running ── RebuildFinished ──▶ done, stopped
+type scrubs struct {
+	mu   sync.Mutex // guards what follows; never held across a wait
+	last *Scrub     // nil: none was asked for
+}
+
+// ask notes that a scrub begins, and returns what to do if it does not.
+func (s *scrubs) ask(action string) (undo func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.last
+	s.last = &Scrub{Number: 1, Action: action, State: ScrubAsked, Mismatches: []string{}}
+	if before != nil {
+		s.last.Number = before.Number + 1
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.last = before
+	}
+}
+
+// take takes notice of an event.
+func (s *scrubs) take(e raid.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.last
+	switch {
+	case l == nil:
+	case l.State == ScrubAsked && e.Kind == raid.EventRebuildStart && e.Detail == l.Action:
+		l.State = ScrubRunning
+	case l.State != ScrubRunning:
+	case e.Kind == raid.EventMismatch && len(l.Mismatches) == maxMismatches:
+		l.More++
+	case e.Kind == raid.EventMismatch:
+		l.Mismatches = append(l.Mismatches, e.Detail)
+	case e.Kind == raid.EventRebuildEnd && strings.HasPrefix(e.Detail, l.Action+" "):
+		l.State, l.Detail = ScrubStopped, e.Detail
+		if strings.HasPrefix(e.Detail, l.Action+" done") {
+			l.State = ScrubDone
+		}
+	}
+}
+
+// stop ends one that never began.
+func (s *scrubs) stop(number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.last; l != nil && l.Number == number && !l.Ended() {
+		l.State, l.Detail = ScrubStopped, l.Action+" stopped before it began"
+	}
+}
+
+// now is a copy of the last one, nil if there is none.
+func (s *scrubs) now() *Scrub {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		return nil
+	}
+	c := *s.last
+	c.Mismatches = append([]string{}, c.Mismatches...)
+	return &c
+}
+
+type scrubRequest struct {
+	Action string `json:"action"`
+}
+
+type scrubWaitRequest struct {
+	Number int `json:"number"`
+}
+
+type limitRequest struct {
+	Min *int64 `json:"min_bytes_per_second"` // nil: as it is
+	Max *int64 `json:"max_bytes_per_second"`
+}
+
+func (p *Process) scrub(w http.ResponseWriter, r *http.Request) {
+	var q scrubRequest
+	if !ask(w, r, &q) {
+		return
+	}
+	p.changing <- struct{}{}
+	defer func() { <-p.changing }()
+	start := map[string]func() error{"check": p.array.Check, "repair": p.array.Repair}[q.Action]
+	if start == nil {
+		answer(w, Array{}, fmt.Errorf("%q is neither check nor repair", q.Action))
+		return
+	}
+	undo := p.scrubs.ask(q.Action)
+	if err := start(); err != nil {
+		undo()
+		answer(w, Array{}, err)
+		return
+	}
+	tell(w, p.scrubs.now())
+}
+
+// scrubLook is how often it is looked whether a scrub has ended.
+const scrubLook = 20 * time.Millisecond
+
+func (p *Process) scrubWait(w http.ResponseWriter, r *http.Request) {
+	var q scrubWaitRequest
+	if !ask(w, r, &q) {
+		return
+	}
+	for r.Context().Err() == nil {
+		s := p.scrubs.now()
+		if s == nil || s.Number != q.Number {
+			answer(w, Array{}, fmt.Errorf("another scrub has begun since: what this one came to is in the log"))
+			return
+		}
+		a := p.Array()
+		if s.Ended() {
+			s.Sectors = a.MismatchSectors
+			tell(w, s)
+			return
+		}
+		if a.Sync.Action == "idle" && s.State == ScrubAsked && p.scrubs.now().State == ScrubAsked {
+			p.scrubs.stop(q.Number)
+		}
+		select {
+		case <-time.After(scrubLook):
+		case <-p.done:
+			answer(w, Array{}, fmt.Errorf("the array was stopped, and the %s with it", s.Action))
+			return
+		}
+	}
+}
+
+// idle stops a check or repair, and answers when it has stopped.
+func (p *Process) idle(w http.ResponseWriter, r *http.Request) {
+	p.array.Idle()
+	scrubbing := func() bool {
+		action := p.Array().Sync.Action
+		return action == "check" || action == "repair"
+	}
+	for end := time.Now().Add(settleTime); scrubbing() && time.Now().Before(end) && r.Context().Err() == nil; {
+		time.Sleep(5 * time.Millisecond)
+	}
+	answer(w, p.Array(), nil)
+}
+
+func (p *Process) limit(w http.ResponseWriter, r *http.Request) {
+	var q limitRequest
+	if !ask(w, r, &q) {
+		return
+	}
+	p.mu.Lock()
+	if q.Min != nil {
+		p.least = *q.Min
+	}
+	if q.Max != nil {
+		p.most = *q.Max
+	}
+	p.array.Limit(p.least, p.most)
+	p.mu.Unlock()
+	answer(w, p.Array(), nil)
+}
+
+// Scrub asks the array to check or repair itself, and returns what there is of that so far.
+func (f Folder) Scrub(ctx context.Context, name, action string) (s Scrub, err error) {
+	err = f.ask(ctx, name, http.MethodPost, "/scrub", scrubRequest{action}, &s)
+	return s, err
+}
+
+// ScrubWait returns when the scrub with this number has ended.
+func (f Folder) ScrubWait(ctx context.Context, name string, number int) (s Scrub, err error) {
+	err = f.ask(ctx, name, http.MethodPost, "/scrub/wait", scrubWaitRequest{number}, &s)
+	return s, err
+}
+
+// Idle stops a check or repair that is under way. Resync and recovery go on.
+func (f Folder) Idle(ctx context.Context, name string) (Array, error) {
+	return f.call(ctx, name, http.MethodPost, "/idle", nil)
+}
+
+// Limit sets how fast background work goes, in bytes per second; 0 is the default, and nil leaves it as it is.
+func (f Folder) Limit(ctx context.Context, name string, least, most *int64) (Array, error) {
+	return f.call(ctx, name, http.MethodPost, "/limit", limitRequest{least, most})
+}
