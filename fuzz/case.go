@@ -110,6 +110,8 @@ func NewCase(seed uint64) Case {
 		l := c.life(rng)
 		if n := len(c.Lives); n > 0 && c.Lives[n-1].End == Power && c.Level > 0 && rng.IntN(6) == 0 {
 			l = c.recut(rng)
+		} else if torn := n == 0 && !c.Assumed || n > 0 && c.Lives[n-1].End != Stop; torn && c.Level >= 4 && c.Level <= 6 && rng.IntN(4) == 0 {
+			l = c.orphan(rng)
 		}
 		c.Lives = append(c.Lives, l)
 	}
@@ -235,6 +237,16 @@ func (c *Case) life(rng *rand.Rand) Life {
 			l.Faults = append(l.Faults, c.fault(rng))
 		}
 	}
+	if c.Beyond && rng.IntN(6) == 0 { // the same write fails everywhere
+		f := fault.Rule{Ops: fault.Writes, Effect: []fault.Effect{fault.PathLost, fault.Torn, fault.NoSpace}[rng.IntN(3)], After: rng.Int64N(60), Count: 1}
+		if f.Effect == fault.Torn {
+			f.Ops = 0
+		}
+		for m := range c.Members {
+			f.Member = name(m)
+			l.Faults = append(l.Faults, f)
+		}
+	}
 	return l
 }
 
@@ -242,6 +254,19 @@ func (c *Case) life(rng *rand.Rand) Life {
 func (c *Case) recut(rng *rand.Rand) Life {
 	return Life{Twice: -1, Fail: -1, Settle: true, End: Power, Updates: 1 + rng.Int64N(int64(c.Members)*2), Steps: 1 + rng.Int64N(int64(c.Members)*6),
 		Blind: rng.IntN(2) == 0, Keep: sim.Keep(rng.IntN(2))}
+}
+
+// orphan is a life in which a parity array loses a member while it is read and written before its resync is done.
+func (c *Case) orphan(rng *rand.Rand) Life {
+	victim := c.Victims[rng.IntN(len(c.Victims))]
+	l := Life{Twice: -1, Fail: -1, Blind: true, Glances: rng.IntN(5), Aim: rng.IntN(2) == 0, End: End(rng.IntN(3)), Steps: 1 + rng.Int64N(int64(32)<<rng.IntN(8)), Keep: sim.Keep(rng.IntN(4))}
+	if rng.IntN(3) == 0 {
+		l.Fail = victim
+		return l
+	}
+	effect := []fault.Effect{fault.Refuse, fault.PathLost, fault.Gone}[rng.IntN(3)]
+	l.Faults = Faults{{Member: name(victim), Ops: fault.Writes, Effect: effect, After: rng.Int64N(40)}}
+	return l
 }
 
 // fault is a fault of a victim.

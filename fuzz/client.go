@@ -65,6 +65,9 @@ func (c *client) write(o Op, r block.Request) {
 		how = durable
 	}
 	c.j.wrote(o.LBA, o.N, began, how)
+	if how <= durable {
+		c.mended(o.LBA, o.N)
+	}
 	end(c.j.clock)
 }
 

@@ -237,6 +237,16 @@ func (r *run) halfMade() {
 	r.stain()
 }
 
+// mended is what the judges learn when a write succeeded while parity was not to be believed: it made the parity of its rows anew, from all their data.
+func (r *run) mended(lba, n int64) {
+	if r.lay.parity == nil || !r.unsynced || slices.Contains(r.lost, true) {
+		return
+	}
+	for i := lba; i < lba+n; i++ {
+		delete(r.tainted, r.lay.places(i * sector)[0].row)
+	}
+}
+
 // stain takes note of whose sectors may have been computed, and written, from a parity that was not right.
 func (r *run) stain() {
 	var roles uint64
