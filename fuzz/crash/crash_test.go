@@ -46,7 +46,7 @@ func (a *total) add(c Counts, took time.Duration) {
 var few = []string{"d C", "a! c F", "+c +e F", "b Q g", "z F x"}
 
 // fewMore is those of levels with redundancy: each step of the array's owner.
-var fewMore = []string{"L0 c F", "+L1 +d F", "dirty b F", "dirty +L0 +c F", "c L0 C", "dirty L0 Q", "s1 +c +d F", "dirty +B +L0 +h F"}
+var fewMore = []string{"L0 c F", "+L1 +d F", "dirty b F", "dirty +L0 +c F", "c L0 C", "dirty L0 Q", "s1 +c +d F", "dirty +B +L0 +h F", "b +c +G0 F"}
 
 // So many states and images a test run judges at least: less, and something was left out without anybody being told.
 const floorStates, floorImages = 500_000, 60_000

@@ -41,6 +41,7 @@ type disk struct {
 	sched   sched.Sched
 	uneven  bool // some take much longer
 
+	gone bool // every request fails
 	lies bool // flushes are acknowledged, and make nothing durable
 }
 
@@ -55,7 +56,7 @@ func (d *disk) load(im *image) {
 			copy(d.now[at:at+sector], src[at:at+sector])
 		}
 	}
-	d.from, d.dirty, d.bad, d.tape, d.latency, d.sched = im, 0, 0, nil, nil, nil
+	d.from, d.dirty, d.bad, d.gone, d.tape, d.latency, d.sched = im, 0, 0, false, nil, nil, nil
 }
 
 // put makes those sectors of a write that only has part of what d holds.
@@ -99,8 +100,11 @@ func (h *handle) Close() error {
 func (h *handle) Do(_ context.Context, r block.Request) error {
 	info := h.Info()
 	err := info.Check(r)
-	if h.closed {
+	switch {
+	case h.closed:
 		err = block.ErrClosed
+	case h.d.gone:
+		err = block.ErrGone
 	}
 	if err != nil {
 		return block.Blame(h.name, r, err)

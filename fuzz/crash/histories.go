@@ -30,15 +30,15 @@ func (s *Shape) Histories(writes int) (list []string) {
 	}
 	frames := [][2]string{{"", ""}, {"", " F"}, {"", " C"}}
 	if s.redundant() {
-		frames = append(frames, [2]string{"dirty ", " F"}, [2]string{"", " Q"}, [2]string{"+L1 +", " F"}, [2]string{"dirty +L0 +", " F"})
+		frames = append(frames, [2]string{"dirty ", " F"}, [2]string{"", " Q"}, [2]string{"+L1 +", " F"}, [2]string{"G0 ", " F"}, [2]string{"dirty +L0 +", " F"})
 		if writes == 1 {
 			frames = append(frames, [2]string{"L0 ", " F"}, [2]string{"L1 ", " Q"}, [2]string{"", " L0 C"}, [2]string{"dirty L1 ", " C"})
 		}
 	}
 	if s.redundant() && writes == 1 {
-		list = append(list, "dirty C", "dirty Q", "dirty L0 Q", "dirty L1 C", "L0 C", "L1 Q")
+		list = append(list, "dirty C", "dirty Q", "dirty L0 Q", "dirty L1 C", "L0 C", "L1 Q", "dirty G0 Q")
 		for i := range 8 {
-			for _, h := range []string{"dirty L0 Q", "dirty +L0 +c F", "+c +L1 F", "dirty +d +L1 C", "+c +d F", "dirty +a +e Q", "dirty +B +L0 +h F"} {
+			for _, h := range []string{"dirty L0 Q", "dirty +L0 +c F", "+c +L1 F", "dirty +d +L1 C", "+c +d F", "dirty +a +e Q", "dirty +B +L0 +h F", "+c +G1 F", "a +d +G0 C"} {
 				list = append(list, fmt.Sprintf("s%d %s", i+1, h))
 			}
 		}

@@ -16,7 +16,7 @@ import (
 //
 //	a b c d e f g   writes: of one sector, within a chunk, across two, a stripe, across two stripes, a chunk, and one that overlaps some of these
 //	z x             zeroes, a discard
-//	F Q C L0 L1     a flush, a quiet second, close, member 0 or 1 fails by hand
+//	F Q C L0 G0     a flush, a quiet second, close; member 0 fails by hand; it is gone and nobody knows yet
 //	h               a write of the first sector of the second stripe
 //	B               from now on member 2 cannot read its last sectors, until they are written: resync goes on in small steps there
 //	a!              with FUA
@@ -182,6 +182,12 @@ func (p *player) step(word string, host sched.Sched) func() {
 		return func() { d.bad |= span(dataAt+int(p.Chunks)*perChunk-4, 4) }
 	case name == "Q":
 		return func() { host.Sleep(3 * quiet) }
+	case len(name) == 2 && name[0] == 'G':
+		m := int(name[1] - '0')
+		return func() {
+			h.failing, h.failed = h.failing|1<<m, min(h.failed, t.tick())
+			p.disks[m].gone = true
+		}
 	case len(name) == 2 && name[0] == 'L':
 		m := int(name[1] - '0')
 		return func() {
