@@ -125,6 +125,9 @@ func (p *Process) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if u, ok := control.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // it is closed after the name was given back, when the file may be another process's; the Claim removes it
+	}
 	undo = append(undo, func() { control.Close() })
 
 	members, err := OpenMembers(p.cfg.Members, p.cfg.Open)
@@ -190,11 +193,12 @@ func (p *Process) publish() {
 	}
 }
 
-// keepState publishes when a spare may have taken over.
+// keepState sees to it that a spare can take over, and publishes when one may have.
 func (p *Process) keepState() {
 	for {
 		select {
 		case <-p.changed:
+			p.yield()
 			p.publish()
 		case <-p.done:
 			return

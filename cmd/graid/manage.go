@@ -106,7 +106,7 @@ func whatNext(a daemon.Array, path string) string {
 		return fmt.Sprintf("%s took over m%d and is in sync", text, *m.Role)
 	case m.State == raid.MemberFaulty:
 		return fmt.Sprintf("%s was added and failed at once: `graid detail %s` has its errors", text, a.Name)
-	case open(a) == 0:
+	case before(a.Members[:i]) >= open(a):
 		return text + " is a spare: it takes over when a member fails"
 	case a.Sync.Action != "idle":
 		return fmt.Sprintf("%s is a spare: it takes over a missing member when the %s under way has ended", text, work(a.Sync.Action))
@@ -118,6 +118,16 @@ func whatNext(a daemon.Array, path string) string {
 func open(a daemon.Array) (n int) {
 	for _, m := range a.Members {
 		if m.Role != nil && m.State != raid.MemberInSync && m.State != raid.MemberRebuilding {
+			n++
+		}
+	}
+	return n
+}
+
+// before is how many spares take over sooner than what comes after them.
+func before(members []daemon.Member) (n int) {
+	for _, m := range members {
+		if m.State == raid.MemberSpare {
 			n++
 		}
 	}

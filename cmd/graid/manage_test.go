@@ -149,6 +149,10 @@ func TestWhatBecomesOfAMember(t *testing.T) {
 	} {
 		require.Equal(t, want, whatNext(a, path))
 	}
+	// Those that came first take over first.
+	earlier := daemon.Member{Path: &other, State: "spare"}
+	require.Contains(t, whatNext(array("recover", "spare", missing, earlier), path), "when a member fails")
+	require.Contains(t, whatNext(array("recover", "spare", missing, missing, earlier), path), "when the recovery under way has ended")
 }
 
 func TestRulesAboutMembers(t *testing.T) {

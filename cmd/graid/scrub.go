@@ -59,6 +59,9 @@ func scrub(c *call, action string) error {
 	if err != nil {
 		return err
 	}
+	if a, err := folder.Status(c.ctx, name); err == nil && a.Degraded > 0 && s.State == daemon.ScrubDone {
+		fmt.Fprintf(c.err, "graid: note: %s is degraded: what only a missing member could tell was not compared\n", name)
+	}
 	return outcome(c, name, s)
 }
 
