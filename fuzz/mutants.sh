@@ -23,7 +23,9 @@ judge() {
 worlds() { judge "$work/worlds" -test.run 'TestWorlds$' -seeds="$seeds" -limit="${limit}s" -test.timeout "$((limit * 10 + 240))s"; }
 states() { [ -d fuzz/crash ] && judge go -C "$work/tree" test -timeout 10m ./fuzz/crash; }
 units() { judge go -C "$work/tree" test -short -timeout 10m ./raid/...; }
-what() { grep -m1 -oE 'life [0-9]+ at .*|still going on.*|nothing can happen.*|panic: .*|--- FAIL: .*|test timed out.*' "$work/log" | cut -c1-90; }
+what() {
+  (grep -m1 -oE 'life [0-9]+ at .*|still going on.*|nothing can happen.*|panic: .*' "$work/log" || grep -m1 -oE -- '--- FAIL: .*' "$work/log") | cut -c1-90
+}
 
 bad=0 killed=0 spared=0
 for name in "$@"; do
