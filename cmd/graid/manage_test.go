@@ -119,12 +119,12 @@ func TestWhoDiedHad(t *testing.T) {
 	require.Zero(t, a.Degraded)
 	w.must("remove md0 b")
 	w.must("remove md0 d")
-	w.must("add md0 d")
+	w.must("add md0 e --member-size 8M")
 	s.Process.Kill()
 	s.Wait()
 	says := w.run("status")
 	require.Equal(t, exitAttention, says.status)
-	require.Contains(t, says.out, "\n     graid serve md0 '--inject=* read stall=1ms count=1' "+w.in("a")+" "+w.in("c")+" "+w.in("d")+"\n")
+	require.Contains(t, says.out, "\n     graid serve md0 '--inject=* read stall=1ms count=1' "+w.in("a")+" "+w.in("c")+" "+w.in("e")+"\n")
 }
 
 func TestWhatBecomesOfAMember(t *testing.T) {
