@@ -20,11 +20,13 @@ judge() {
   { time "$@" >"$work/log" 2>&1 || status=$?; } 2>>"$work/time" || true
   [ $status -ne 0 ]
 }
-worlds() { judge "$work/worlds" -test.run 'TestWorlds$' -seeds="$seeds" -limit="${limit}s" -test.timeout "$((limit * 10 + 240))s"; }
+# A mutant may run away with memory: that is a conviction, but not to be shared by the machine.
+bounded() { (ulimit -v 8000000; exec "$@"); }
+worlds() { judge bounded "$work/worlds" -test.run 'TestWorlds$' -seeds="$seeds" -limit="${limit}s" -test.timeout "$((limit * 10 + 240))s"; }
 states() { [ -d fuzz/crash ] && judge go -C "$work/tree" test -timeout 10m ./fuzz/crash; }
 units() { judge go -C "$work/tree" test -short -timeout 10m ./raid/...; }
 what() {
-  (grep -m1 -oE 'life [0-9]+ at .*|still going on.*|nothing can happen.*|panic: .*' "$work/log" || grep -m1 -oE -- '--- FAIL: .*' "$work/log") | cut -c1-90
+  (grep -m1 -oE 'life [0-9]+ at .*|still going on.*|nothing can happen.*|panic: .*|fatal error: .*' "$work/log" || grep -m1 -oE -- '--- FAIL: .*' "$work/log") | cut -c1-90
 }
 
 bad=0 killed=0 spared=0

@@ -281,3 +281,19 @@ func TestStatusWaitsForNothing(t *testing.T) {
 	require.Equal(t, StateActive, a.Status().State)
 	require.NoError(t, a.Close())
 }
+
+// TestTwoBadInOneRow are read around by raid6, and both are rewritten.
+func TestTwoBadInOneRow(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 6, Chunk: 4096}, 5)
+	want := fill(t, g)
+	a := g.open()
+	first, second := unreadable(g, 1, 1<<20+8192), unreadable(g, 2, 1<<20+8192)
+	got := make([]byte, len(want))
+	require.NoError(t, block.ReadAt(ctx, a, got, 0))
+	require.Equal(t, want, got)
+	require.True(t, first(), "rewritten")
+	require.True(t, second(), "rewritten")
+	require.Zero(t, g.count(EventUncorrectable))
+	agrees(t, a)
+	require.NoError(t, a.Close())
+}

@@ -67,7 +67,7 @@ func (a *Array) rewrite(b badRows) error {
 	return nil
 }
 
-// fill recovers a prefix of span into the role that o avoids.
+// fill recovers a prefix of span into the roles that o avoids.
 func (o *op) fill(span plan.Span) (int64, error) {
 	a := o.a
 	for {
@@ -89,7 +89,12 @@ func (o *op) fill(span plan.Span) (int64, error) {
 		}
 		o.provide()
 		if o.perform(o.plan.Reads, 0); o.failed {
-			return 0, o.firstError()
+			more := o.unread()
+			if more&^o.avoid == 0 {
+				return 0, o.firstError()
+			}
+			o.avoid |= more // bad in the same rows: computed and written together, where there is enough left to compute from
+			continue
 		}
 		o.calc()
 		if o.perform(o.plan.Writes, 0); o.failed {
@@ -98,6 +103,20 @@ func (o *op) fill(span plan.Span) (int64, error) {
 		o.unlock()
 		return n, nil
 	}
+}
+
+// unread is the roles of o's batch that could not read their medium; none if anything else went wrong too.
+func (o *op) unread() (roles plan.RoleSet) {
+	for i := range o.ios {
+		switch {
+		case o.errs[i] == nil:
+		case block.Classify(o.errs[i]) != block.Media:
+			return 0
+		default:
+			roles = roles.With(o.ios[i].Role)
+		}
+	}
+	return roles
 }
 
 // loseUnwritten loses whoever of o's batch did not take what was written to correct it, as far as the array survives that.
