@@ -49,3 +49,28 @@ func TestBitmapNeverPromisesTooMuch(t *testing.T) {
 		require.NoError(t, a.Close())
 	}
 }
+
+// TestBitmapIsDurableBeforeTheSuperblock, as md writes them: a superblock that says clean relies on a bitmap that says so.
+func TestBitmapIsDurableBeforeTheSuperblock(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1, Bitmap: true}, 2)
+	a := g.open()
+	require.NoError(t, write(a, 0, 4096, 1))
+	a.settle(true)
+	require.NoError(t, a.Close())
+	sb := g.super(0)
+	bitmap := (int64(sb.SuperOffset) + int64(sb.BitmapOffset)) * md.Sector
+	for i, f := range g.faulty {
+		written := 0
+		log := f.Log()
+		for n, r := range log {
+			if r.Op != block.Write || r.Off != int64(sb.SuperOffset)*md.Sector {
+				continue
+			}
+			written++
+			require.Greater(t, n, 1)
+			require.Equal(t, block.Flush, log[n-1].Op, "member %d: %v", i, log[:n+1])
+			require.Equal(t, bitmap, log[n-2].Off, "member %d: %v", i, log[:n+1])
+		}
+		require.GreaterOrEqual(t, written, 2)
+	}
+}
