@@ -24,7 +24,7 @@ judge() {
 bounded() { (ulimit -v 8000000; exec "$@"); }
 worlds() { judge bounded "$work/worlds" -test.run 'TestWorlds$' -seeds="$seeds" -limit="${limit}s" -test.timeout "$((limit * 10 + 240))s"; }
 states() { [ -d fuzz/crash ] && judge go -C "$work/tree" test -timeout 10m ./fuzz/crash; }
-units() { judge go -C "$work/tree" test -short -timeout 10m ./raid/...; }
+units() { judge go -C "$work/tree" test -short -timeout 3m ./raid/...; }
 what() {
   (grep -m1 -oE 'life [0-9]+ at .*|still going on.*|nothing can happen.*|panic: .*|fatal error: .*' "$work/log" || grep -m1 -oE -- '--- FAIL: .*' "$work/log") | cut -c1-90
 }
