@@ -187,6 +187,10 @@ func (o *op) carryOut(r block.Request) (int64, error) {
 			if err := o.a.learn(o); err != nil {
 				return 0, err
 			}
+			if len(o.bad) > 0 && r.Len > o.a.sector() && o.undecided() {
+				r = r.Slice(0, half(r.Len, o.a.sector()))
+				o.avoid, o.cause, o.bad = 0, nil, o.bad[:0]
+			}
 			continue
 		}
 		o.unlock()
@@ -194,6 +198,15 @@ func (o *op) carryOut(r block.Request) (int64, error) {
 		return n, nil
 	}
 }
+
+// undecided says whether o's batch read copies that may differ. There only the sectors that a copy cannot read may come from another one: whoever
+// reads their neighbours, before resync or after it, is to see what the first copy has.
+func (o *op) undecided() bool {
+	return (o.a.geo.Level == 1 || o.a.geo.Level == 10) && o.extent().Hi > o.view.Synced
+}
+
+// sector is the smallest piece of the array that can be unreadable by itself.
+func (a *Array) sector() int64 { return max(a.info.Block, sectorSize) }
 
 // plans makes a plan for a prefix of r with the present View and holds what it locks.
 func (o *op) plans(r block.Request) (int64, error) {

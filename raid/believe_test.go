@@ -297,3 +297,32 @@ func TestTwoBadInOneRow(t *testing.T) {
 	agrees(t, a)
 	require.NoError(t, a.Close())
 }
+
+// TestNeighboursOfABadSector: where copies differ, only the sector that the first copy cannot read comes from another one, before resync and after
+// it: what was read once stays. (World 20057: a read of 40 sectors took all of them from the second copy.)
+func TestNeighboursOfABadSector(t *testing.T) {
+	for _, spec := range []md.Spec{{Level: 1}, {Level: 10, Chunk: 64 << 10, Layout: 0x102}} {
+		g := newRig(t, spec, 2)
+		fill(t, g)
+		dirty(t, g)
+		for i, d := range g.disks {
+			require.NoError(t, block.WriteAt(ctx, d, bytes.Repeat([]byte{byte(0xA0 + i)}, 64<<10), 1<<20))
+		}
+		members := g.wrap()
+		resync := g.faulty[1].Hold(func(r block.Request) bool { return r.Op == block.Write && data(r) })
+		unreadable(g, 0, 1<<20+8192+512)
+		a, err := Assemble(ctx, members, g.opts)
+		require.NoError(t, err)
+		want := bytes.Repeat([]byte{0xA0}, 16<<10)
+		copy(want[8192+512:], bytes.Repeat([]byte{0xA1}, 512))
+		got := make([]byte, len(want))
+		require.NoError(t, block.ReadAt(ctx, a, got, 0))
+		require.Equal(t, want, got, "raid%d before", spec.Level)
+		resync.Release()
+		require.NoError(t, a.Wait(ctx))
+		require.NoError(t, block.ReadAt(ctx, a, got, 0))
+		require.Equal(t, want, got, "raid%d after", spec.Level)
+		agrees(t, a)
+		require.NoError(t, a.Close())
+	}
+}

@@ -125,7 +125,7 @@ func (a *Array) agree(at int64) (int64, error) {
 		if asked, _ := o.lock(true, false); asked && a.view.Load() != v {
 			continue // made with an old View
 		}
-		again, err := a.syncStep(o, &kind)
+		again, err := a.syncStep(o, &kind, &span)
 		if err != nil {
 			return 0, err
 		}
@@ -141,11 +141,16 @@ func (a *Array) agree(at int64) (int64, error) {
 const syncNarrow = 1 << 20
 
 // syncStep carries o's plan out. again says to plan again: something was learnt, or what was compared differs and is to be written.
-func (a *Array) syncStep(o *op, kind *plan.Kind) (again bool, err error) {
+func (a *Array) syncStep(o *op, kind *plan.Kind, span *plan.Span) (again bool, err error) {
 	o.provide()
 	if o.perform(o.plan.Reads, 0); o.failed {
 		*kind = plan.Resync // whoever could not be read is written, if what it holds is known
-		return true, a.learn(o)
+		err := a.learn(o)
+		if err == nil && len(o.bad) > 0 && span.Len() > a.sector() && o.undecided() {
+			span.Hi = span.Lo + half(min(span.Len(), syncNarrow), a.sector())
+			o.avoid, o.cause, o.bad, *kind = 0, nil, o.bad[:0], plan.Check
+		}
+		return true, err
 	}
 	differ := o.calc()
 	if *kind == plan.Check {
