@@ -301,7 +301,7 @@ func TestTwoBadInOneRow(t *testing.T) {
 // TestNeighboursOfABadSector: where copies differ, only the sector that the first copy cannot read comes from another one, before resync and after
 // it: what was read once stays. (World 20057: a read of 40 sectors took all of them from the second copy.)
 func TestNeighboursOfABadSector(t *testing.T) {
-	for _, spec := range []md.Spec{{Level: 1}, {Level: 10, Chunk: 64 << 10, Layout: 0x102}} {
+	for i, spec := range []md.Spec{{Level: 1}, {Level: 10, Chunk: 64 << 10, Layout: 0x102}, {Level: 1}, {Level: 10, Chunk: 64 << 10, Layout: 0x102}} {
 		g := newRig(t, spec, 2)
 		fill(t, g)
 		dirty(t, g)
@@ -316,8 +316,10 @@ func TestNeighboursOfABadSector(t *testing.T) {
 		want := bytes.Repeat([]byte{0xA0}, 16<<10)
 		copy(want[8192+512:], bytes.Repeat([]byte{0xA1}, 512))
 		got := make([]byte, len(want))
-		require.NoError(t, block.ReadAt(ctx, a, got, 0))
-		require.Equal(t, want, got, "raid%d before", spec.Level)
+		if i < 2 { // otherwise resync is the first to meet it
+			require.NoError(t, block.ReadAt(ctx, a, got, 0))
+			require.Equal(t, want, got, "raid%d before", spec.Level)
+		}
 		resync.Release()
 		require.NoError(t, a.Wait(ctx))
 		require.NoError(t, block.ReadAt(ctx, a, got, 0))
