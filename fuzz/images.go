@@ -274,7 +274,7 @@ func (r *run) content(o outlook, agrees int64, durable bool) {
 				b = r.at(o, p.role, p.row)
 			}
 		}
-		if b == nil && r.lay.parity != nil {
+		if b == nil && r.lay.parity != nil && (p[0].row < agrees || !o.here[p[0].role]) { // a bad sector where parity is not said to agree: nobody can tell
 			of, _ := r.row(o, p[0].row)
 			b = r.lay.solve(p[0].row, p[0].role, of)
 		}
