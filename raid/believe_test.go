@@ -309,9 +309,15 @@ func TestNeighboursOfABadSector(t *testing.T) {
 			require.NoError(t, block.WriteAt(ctx, d, bytes.Repeat([]byte{byte(0xA0 + i)}, 64<<10), 1<<20))
 		}
 		members := g.wrap()
-		resync := g.faulty[1].Hold(func(r block.Request) bool { return r.Op == block.Write && data(r) })
+		resync := make(chan struct{})
+		opts := g.opts
+		opts.OnEvent = func(e Event) {
+			if e.Kind == EventRebuildStart {
+				<-resync // it has locked nothing yet
+			}
+		}
 		unreadable(g, 0, 1<<20+8192+512)
-		a, err := Assemble(ctx, members, g.opts)
+		a, err := Assemble(ctx, members, opts)
 		require.NoError(t, err)
 		want := bytes.Repeat([]byte{0xA0}, 16<<10)
 		copy(want[8192+512:], bytes.Repeat([]byte{0xA1}, 512))
@@ -320,7 +326,7 @@ func TestNeighboursOfABadSector(t *testing.T) {
 			require.NoError(t, block.ReadAt(ctx, a, got, 0))
 			require.Equal(t, want, got, "raid%d before", spec.Level)
 		}
-		resync.Release()
+		close(resync)
 		require.NoError(t, a.Wait(ctx))
 		require.NoError(t, block.ReadAt(ctx, a, got, 0))
 		require.Equal(t, want, got, "raid%d after", spec.Level)
