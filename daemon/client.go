@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -156,34 +153,6 @@ func (f Folder) silence(ctx context.Context, name string, err error) error {
 		return fmt.Errorf("%s: its server ended without an answer", name)
 	}
 	return fmt.Errorf("%s: %w", name, err)
-}
-
-// Events tells of what happens to an array, from event number from on, until it stops or ctx ends.
-func (f Folder) Events(ctx context.Context, name string, from int64, tell func(id int64, event json.RawMessage)) error {
-	if err := CheckName(name); err != nil {
-		return err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://graid/events?since=%d", from), nil)
-	if err != nil {
-		return err
-	}
-	answer, err := f.transport(name).RoundTrip(r)
-	if err != nil {
-		return f.silence(ctx, name, err)
-	}
-	defer answer.Body.Close()
-	lines := bufio.NewScanner(answer.Body)
-	id := from
-	for lines.Scan() {
-		key, value, _ := strings.Cut(lines.Text(), ": ")
-		switch key {
-		case "id":
-			id, _ = strconv.ParseInt(value, 10, 64)
-		case "data":
-			tell(id, json.RawMessage(value))
-		}
-	}
-	return lines.Err()
 }
 
 // transport reaches the control socket of the array, once per call.

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -102,38 +101,6 @@ func sameNode(a, b string) bool {
 	fa, err1 := os.Stat(a)
 	fb, err2 := os.Stat(b)
 	return err1 == nil && err2 == nil && os.SameFile(fa, fb)
-}
-
-// follow streams events as server-sent events, from number ?since= on, until the client goes or the array stops. Each has
-// its number as id.
-func (p *Process) follow(w http.ResponseWriter, r *http.Request) {
-	next, _ := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
-	if last, err := strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64); err == nil {
-		next = last + 1
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	flush := http.NewResponseController(w)
-	for {
-		list, first, more := p.ring.since(next)
-		for i, e := range list {
-			b, err := json.Marshal(e)
-			if err != nil {
-				return
-			}
-			fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", first+int64(i), e.Kind, b)
-		}
-		next = first + int64(len(list))
-		if flush.Flush() != nil {
-			return
-		}
-		select {
-		case <-more:
-		case <-r.Context().Done():
-			return
-		case <-p.done:
-			return
-		}
-	}
 }
 
 func ask(w http.ResponseWriter, r *http.Request, q any) bool {

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"graid/raid"
 )
 
 func TestWhere(t *testing.T) {
@@ -184,20 +182,21 @@ func TestListen(t *testing.T) {
 func TestRing(t *testing.T) {
 	r := newRing()
 	_, _, more := r.since(0)
-	r.add(raid.Event{Kind: "0"})
+	r.add(Event{Event: "0"})
 	<-more
 	for range ringLen {
-		r.add(raid.Event{Kind: "x"})
+		r.add(Event{Event: "x"})
 	}
-	list, first, more := r.since(0)
+	list, next, more := r.since(0)
 	require.Len(t, list, ringLen)
-	require.Equal(t, int64(1), first)
-	list, first, _ = r.since(ringLen + 1)
+	require.Equal(t, int64(1), list[0].Number)
+	require.Equal(t, int64(ringLen+1), next)
+	list, next, _ = r.since(ringLen + 1)
 	require.Empty(t, list)
-	require.Equal(t, int64(ringLen+1), first)
-	list, first, _ = r.since(1 << 40) // a number from the future: from now on
+	require.Equal(t, int64(ringLen+1), next)
+	list, next, _ = r.since(1 << 40) // a number from the future: from now on
 	require.Empty(t, list)
-	require.Equal(t, int64(ringLen+1), first)
+	require.Equal(t, int64(ringLen+1), next)
 	select {
 	case <-more:
 		t.Fatal("nothing happened")

@@ -32,6 +32,7 @@ type Config struct {
 	Export    string                                   // "" = Name
 	Inject    []fault.Rule                             // what is to go wrong with members from the beginning
 	Log       *slog.Logger                             // events; nil = nowhere
+	OnEvent   string                                   // absolute path of a program that is run for every event; "" = none
 	Vet       func(context.Context, raid.Member) error // refuses a device that should not become a member; nil = none is refused
 	Command   func(members []string) []string          // for State: how to have it run again with these members; nil = it does not say
 	LogFile   bool                                     // to NAME.log instead, as a background process does
@@ -51,6 +52,8 @@ type Process struct {
 	control *http.Server
 	faults  *faults
 	ring    *ring
+	monitor *monitor
+	hook    *hook // nil = none
 	log     *slog.Logger
 	started time.Time
 	scrubs  scrubs
@@ -58,6 +61,7 @@ type Process struct {
 
 	changing chan struct{} // holds one token: members change, or a scrub is asked for, one at a time
 	changed  chan struct{} // something happened that State may have to tell
+	working  chan struct{} // background work has begun
 
 	mu          sync.Mutex // guards what follows
 	notices     []string   // about how members are opened
@@ -82,8 +86,12 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 	}
 	p := &Process{
 		cfg: cfg, faults: newFaults(), ring: newRing(), log: cfg.Log, started: time.Now(),
-		changing: make(chan struct{}, 1), changed: make(chan struct{}, 1), done: make(chan struct{}),
+		changing: make(chan struct{}, 1), changed: make(chan struct{}, 1), working: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	p.monitor = newMonitor(cfg.Name, func(e Event) {
+		p.ring.add(e)
+		p.hook.add(e)
+	})
 	if err := p.start(ctx); err != nil {
 		return nil, err
 	}
@@ -142,12 +150,18 @@ func (p *Process) start(ctx context.Context) (err error) {
 	context.AfterFunc(ctx, p.faults.set.Release) // or what is stuck would keep it from ending
 	wide(members)
 	p.notice(notices(members))
+	if p.cfg.OnEvent != "" {
+		p.hook = newHook(p.cfg.OnEvent, func(text string) { p.notice([]string{text}) })
+	}
 	p.array, err = raid.Assemble(ctx, members, raid.Options{
 		ReadOnly: p.cfg.Open.ReadOnly, Run: p.cfg.Run, Force: p.cfg.Force, UUID: p.cfg.UUID, OnEvent: p.event,
 	})
 	if err != nil {
+		p.hook.close()
 		return err
 	}
+	p.monitor.meet(p.array.Status)
+	undo = append(undo, p.hook.close)
 	undo = append(undo, func() { p.faults.set.Release(); p.array.Close() })
 	if err := p.faults.assembled(p.array.Status().Members, byRole); err != nil {
 		return err
@@ -158,6 +172,7 @@ func (p *Process) start(ctx context.Context) (err error) {
 		return fmt.Errorf("runtime folder: %w", plainPath(err))
 	}
 	go p.keepState()
+	go p.keepLooking()
 	p.exports.serve(patient{p.array, p.faults})
 	p.serveControl(control)
 	return nil
@@ -206,8 +221,29 @@ func (p *Process) keepState() {
 	}
 }
 
+// progressLook is how often it is looked how far background work is, for the events that say so.
+const progressLook = 200 * time.Millisecond
+
+// keepLooking tells how far background work is while there is some.
+func (p *Process) keepLooking() {
+	for {
+		select {
+		case <-p.working:
+		case <-p.done:
+			return
+		}
+		for p.monitor.look(time.Now(), p.array.Status().Sync) {
+			select {
+			case <-time.After(progressLook):
+			case <-p.done:
+				return
+			}
+		}
+	}
+}
+
 func (p *Process) event(e raid.Event) {
-	p.ring.add(e)
+	p.monitor.take(e)
 	p.scrubs.take(e)
 	level := slog.LevelInfo
 	switch e.Kind {
@@ -218,10 +254,10 @@ func (p *Process) event(e raid.Event) {
 		p.broken.Store(&e.Detail)
 	}
 	if e.Kind == raid.EventFail || e.Kind == raid.EventRebuildStart {
-		select {
-		case p.changed <- struct{}{}:
-		default: // it is about to look
-		}
+		poke(p.changed)
+	}
+	if e.Kind == raid.EventRebuildStart {
+		poke(p.working)
 	}
 	args := []any{"array", p.cfg.Name}
 	if e.Member != "" {
@@ -231,6 +267,14 @@ func (p *Process) event(e raid.Event) {
 		args = append(args, "detail", e.Detail)
 	}
 	p.log.Log(context.Background(), level, e.Kind, args...)
+}
+
+// poke wakes who waits for c; somebody who is about to look anyway needs no more.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 func (p *Process) serveControl(l net.Listener) {
@@ -294,6 +338,7 @@ func (p *Process) Stop(force bool) error {
 		p.faults.set.Release()
 		p.exports.close()
 		p.result = closing(p.array.Close())
+		p.hook.close()
 		p.claim.Release()
 		close(p.done)
 	})

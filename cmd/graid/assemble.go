@@ -53,6 +53,10 @@ func (c *call) serveArgs(cfg daemon.Config) []string {
 			if cfg.Open.Overlay != "" {
 				args = append(args, "--overlay="+cfg.Open.Overlay)
 			}
+		case f.name == "on-event":
+			if cfg.OnEvent != "" {
+				args = append(args, "--on-event="+cfg.OnEvent)
+			}
 		case f.name == injectFlag.name:
 			args = append(args, injectArgs(cfg.Inject)...)
 		case f.name == "nbd":
@@ -84,6 +88,10 @@ func (c *call) again(cfg daemon.Config, members []string) []string {
 		case f.name == "overlay":
 			if cfg.Open.Overlay != "" {
 				args = append(args, "--overlay", cfg.Open.Overlay)
+			}
+		case f.name == "on-event":
+			if cfg.OnEvent != "" {
+				args = append(args, "--on-event", cfg.OnEvent)
 			}
 		case f.name == injectFlag.name:
 			args = append(args, injectArgs(about(cfg.Inject, members))...)

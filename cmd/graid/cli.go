@@ -69,7 +69,7 @@ func command(v *verb, s std) *cli.Command {
 			short = []string{f.short}
 		}
 		if f.value == "" {
-			c.Flags = append(c.Flags, &cli.BoolFlag{Name: f.name, Aliases: short})
+			c.Flags = append(c.Flags, &cli.BoolFlag{Name: f.name, Aliases: short, Value: f.on})
 		} else {
 			c.Flags = append(c.Flags, &cli.StringSliceFlag{Name: f.name, Aliases: short})
 		}
@@ -115,6 +115,8 @@ func reorder(v *verb, args []string) (ordered []string, asked bool, err error) {
 			return nil, false, unknownFlag(v, arg)
 		}
 		switch {
+		case f.on && (value == "true" || value == "false"):
+			opts = append(opts, "--"+f.name+"="+value)
 		case f.value == "" && joined:
 			return nil, false, usage("%s: --%s takes no value", v.name, f.name)
 		case f.value == "":

@@ -66,6 +66,9 @@ func printVerb(w io.Writer, v *verb) {
 		if f.value != "" {
 			name += " " + f.value
 		}
+		if f.on {
+			name += "=false"
+		}
 		const column = 28
 		gap := strings.Repeat(" ", column)
 		text := wrap(f.usage, width-column, gap)

@@ -34,7 +34,7 @@ func main() {
 func verbs() []verb {
 	return []verb{
 		createVerb(), examineVerb(), scanVerb(), assembleVerb(), serveVerb(), dumpVerb(),
-		statusVerb(), detailVerb(), watchVerb(), failVerb(), removeVerb(), addVerb(),
+		statusVerb(), detailVerb(), watchVerb(), eventsVerb(), failVerb(), removeVerb(), addVerb(),
 		checkVerb(), repairVerb(), syncActionVerb(), limitVerb(), waitVerb(), injectVerb(), stopVerb(), demoVerb(),
 		versionVerb(),
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -16,6 +17,7 @@ func assembleFlags() []flag {
 		{name: "export", value: "NAME", usage: "what the export is called (default: the array's name)"},
 		{name: "io", value: "MODE", usage: "how members are read and written: auto, buffered or direct (default: auto)"},
 		{name: "overlay", value: "DIR", usage: "keep every write in files in DIR and leave the members as they are"},
+		{name: "on-event", value: "PROGRAM", usage: "run PROGRAM EVENT NAME [MEMBER] for every event, as mdadm --monitor --program does; see `graid help events`"},
 		injectFlag,
 	}
 }
@@ -60,6 +62,11 @@ func (c *call) config(name string, members []string) (cfg daemon.Config, err err
 	}
 	if cfg.Open.Mode, err = c.mode(); err != nil {
 		return cfg, err
+	}
+	if c.given("on-event") {
+		if cfg.OnEvent, err = daemon.CheckProgram(c.get("on-event")); err != nil {
+			return cfg, fmt.Errorf("%s: --on-event: %w", c.verb.name, err)
+		}
 	}
 	cfg.Open.ReadOnly = c.has("readonly")
 	if cfg.Open.Overlay = c.get("overlay"); cfg.Open.Overlay != "" {

@@ -30,6 +30,7 @@ type flag struct {
 	usage string
 	list  bool // may be given more than once
 	quiet bool // not shown in help
+	on    bool // a switch that is on unless --NAME=false
 }
 
 // std is where a run reads and writes.
