@@ -20,6 +20,7 @@ type Array struct {
 	RaidDevices       int        `json:"raid_devices"`
 	Events            uint64     `json:"events"`
 	State             string     `json:"state"`
+	Health            Health     `json:"health"`
 	Degraded          int        `json:"degraded"`
 	Dirty             bool       `json:"dirty"`
 	ReadOnly          bool       `json:"readonly"`
@@ -40,13 +41,16 @@ type Array struct {
 
 // Sync is the background work of an array.
 type Sync struct {
-	Action string `json:"action"` // idle, resync, recover, check, repair, reshape, frozen
-	Done   int64  `json:"done_bytes"`
-	Total  int64  `json:"total_bytes"`
-	Speed  int64  `json:"speed_bytes_per_second"`
-	ETA    *int64 `json:"eta_seconds"` // null = not known
-	Least  int64  `json:"min_bytes_per_second"`
-	Most   int64  `json:"max_bytes_per_second"` // 0 = no limit
+	Action    string `json:"action"` // idle, resync, recover, check, repair, reshape, frozen
+	Done      int64  `json:"done_bytes"`
+	Total     int64  `json:"total_bytes"`
+	Speed     int64  `json:"speed_bytes_per_second"`
+	ETA       *int64 `json:"eta_seconds"`      // until nothing is left to do, at this speed; null = not known
+	PassETA   *int64 `json:"pass_eta_seconds"` // until Action is done
+	Next      []Pass `json:"next"`             // what follows it
+	LimitedBy string `json:"limited_by"`       // limit, user_io, members; "" = not known
+	Least     int64  `json:"min_bytes_per_second"`
+	Most      int64  `json:"max_bytes_per_second"` // 0 = no limit
 }
 
 // Export is one address an array is served at.
@@ -99,10 +103,6 @@ func describe(s raid.Status) Array {
 	}
 	if a.Sync.Action == "" {
 		a.Sync.Action = "idle"
-	}
-	if s.Sync.ETA > 0 {
-		seconds := int64(s.Sync.ETA.Round(time.Second) / time.Second)
-		a.Sync.ETA = &seconds
 	}
 	for _, m := range s.Members {
 		a.Members = append(a.Members, describeMember(m))

@@ -304,6 +304,9 @@ func (p *Process) Array() Array {
 		a.Findings = append(a.Findings, "failed: "+*why)
 	}
 	a.Exports = p.exports.describe(a.ReadOnly)
+	o := p.array.Outlook()
+	a.Sync.forecast(passes(a, o), o.Busy)
+	a.Health = judge(a, o)
 	return a
 }
 

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -131,10 +132,24 @@ func (p *Process) scrub(w http.ResponseWriter, r *http.Request) {
 	undo := p.scrubs.ask(q.Action)
 	if err := start(); err != nil {
 		undo()
+		if errors.Is(err, raid.ErrBusy) {
+			err = busy(p.Array().Sync.Action)
+		}
 		answer(w, Array{}, err)
 		return
 	}
 	tell(w, p.scrubs.now())
+}
+
+// busy says what a scrub would have to wait for.
+func busy(action string) error {
+	switch action {
+	case "recover":
+		action = "recovery"
+	case "idle": // it has just ended
+		action = "recovery or a check"
+	}
+	return fmt.Errorf("%w: a %s is under way: `graid wait` waits for its end", raid.ErrBusy, action)
 }
 
 // scrubLook is how often it is looked whether a scrub has ended.

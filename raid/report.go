@@ -100,3 +100,25 @@ func policy(sb *md.Superblock, g plan.Geometry) string {
 	}
 	return "resync"
 }
+
+// Outlook is what may become of the array.
+type Outlook struct {
+	Vital []int // roles whose members it cannot do without: if one of these fails, so does the array
+	Again int64 // bytes of the sync space that a resync which was given up will make agree when all members are here again
+	Busy  bool  // somebody uses it just now, and background work holds back for that
+}
+
+// Outlook waits for nothing.
+func (a *Array) Outlook() Outlook {
+	v := a.view.Load()
+	o := Outlook{Busy: a.inflight.Load() > 1 || a.wrote.Load()}
+	for role := range a.geo.Roles {
+		if v.Readable.Has(role) && !a.level.Enough(v.Readable.Without(role)) {
+			o.Vital = append(o.Vital, role)
+		}
+	}
+	if a.sync.given.Load() {
+		o.Again = a.geo.SyncSize - a.sync.reached.Load()
+	}
+	return o
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"graid/daemon"
+	"graid/raid"
 )
 
 func detailVerb() verb {
@@ -15,27 +16,72 @@ func detailVerb() verb {
 		name:  "detail",
 		args:  "NAME",
 		short: "one running array in full",
-		long:  `Shows one running array in full, as "mdadm --detail" does.`,
-		flags: []flag{{name: "json", usage: "print JSON"}},
+		long:  `Shows one running array in full, as "mdadm --detail" does, and in one word how it is, with the reason.`,
+		notes: `
+Health is one of
+  healthy     nothing is wrong
+  attention   nothing is missing, but somebody should look
+  resyncing   all members are here, and are being made to agree
+  rebuilding  a member is being filled, and another one may fail meanwhile
+  degraded    a member is missing, and another one may fail
+  at-risk     one more failure loses data
+  failed      more members failed than the level can lose
+
+With --test the exit status is that of "mdadm --detail --test": 0 the array is whole, 1 degraded, 2 failed, 4 it is not known.
+`,
+		flags: []flag{
+			{name: "json", usage: "print JSON"},
+			{name: "test", short: "t", usage: "have the exit status say how the array is"},
+		},
 		run: func(c *call) error {
 			name, err := c.oneName()
 			if err != nil {
 				return err
 			}
-			folder, err := lookFolder()
-			if err != nil {
-				return err
+			a, err := detail(c, name)
+			if err != nil && c.has("test") {
+				return &failure{testUnknown, err.Error()}
 			}
-			a, err := folder.Status(c.ctx, name)
 			if err != nil {
 				return err
 			}
 			if c.has("json") {
-				return printJSON(c.out, a)
+				err = printJSON(c.out, a)
+			} else {
+				err = printDetail(c.out, a)
 			}
-			return printDetail(c.out, a)
+			if status := tested(a); err == nil && c.has("test") && status != exitDone {
+				return &failure{status, ""}
+			}
+			return err
 		},
 	}
+}
+
+func detail(c *call, name string) (daemon.Array, error) {
+	folder, err := lookFolder()
+	if err != nil {
+		return daemon.Array{}, err
+	}
+	return folder.Status(c.ctx, name)
+}
+
+// Exit statuses of detail --test, those of mdadm.
+const (
+	testDegraded = 1
+	testFailed   = 2
+	testUnknown  = 4
+)
+
+// tested is the exit status that says how the array is.
+func tested(a daemon.Array) int {
+	switch {
+	case a.State == raid.StateFailed:
+		return testFailed
+	case a.Degraded > 0:
+		return testDegraded
+	}
+	return exitDone
 }
 
 // facts prints "label : value" lines, the labels right-aligned as mdadm does.
@@ -83,6 +129,7 @@ func printDetail(w io.Writer, a daemon.Array) error {
 		f.say("Update Time", "%s", clock(*a.Updated))
 	}
 	f.say("State", "%s", stateWords(p, a))
+	f.say("Health", "%s: %s", p.verdict(a.Health.Verdict), a.Health.Reason)
 	f.say("Active Devices", "%d", count["in_sync"])
 	f.say("Working Devices", "%d", count["in_sync"]+count["rebuilding"]+count["spare"]+count["journal"])
 	f.say("Failed Devices", "%d", count["faulty"])
@@ -96,7 +143,7 @@ func printDetail(w io.Writer, a daemon.Array) error {
 	}
 	f.say("Consistency Policy", "%s", a.ConsistencyPolicy)
 	if s := progress(a); s != "" {
-		f.say("Sync", "%s", s)
+		f.say("Sync", "%s", strings.Join(append([]string{s}, outlook(a)...), ", "))
 		if shows(w) {
 			f.print("%21s%s\n", "", bar(a.Sync.Done, max(a.Sync.Total, 1), barWidth))
 		}

@@ -106,14 +106,18 @@ func uriOf(ts *testscript.TestScript, arg string) string {
 	return a.Exports[0].URI
 }
 
-// fill NAME|URI writes all of an export.
-func scriptFill(ts *testscript.TestScript, _ bool, args []string) {
+// fill NAME|URI writes all of an export; with ! it must not be possible.
+func scriptFill(ts *testscript.TestScript, neg bool, args []string) {
 	c, err := dialNBD(uriOf(ts, args[0]))
 	ts.Check(err)
 	defer c.close()
 	p := newPattern(c.size)
-	_, err = p.fill(context.Background(), c)
-	ts.Check(err)
+	switch _, err = p.fill(context.Background(), c); {
+	case neg && err == nil:
+		ts.Fatalf("%s was filled", args[0])
+	case !neg:
+		ts.Check(err)
+	}
 }
 
 // verify NAME|URI|FILE checks that it has what fill wrote.

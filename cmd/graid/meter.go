@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"graid/daemon"
 )
 
 // meter shows progress on a terminal and nothing anywhere else.
@@ -30,7 +32,7 @@ func (m *meter) show(took time.Duration) {
 	text := fmt.Sprintf("%5.1f%%  %s of %s", 100*float64(m.done)/float64(m.total), human(m.done), human(m.total))
 	if s := took.Seconds(); s > 0.5 && m.done > 0 {
 		speed := float64(m.done) / s
-		text += fmt.Sprintf("  %s/s  %s left", human(int64(speed)), span(time.Duration(float64(m.total-m.done)/speed*1e9)))
+		text += fmt.Sprintf("  %s/s  %s left", human(int64(speed)), daemon.Span(time.Duration(float64(m.total-m.done)/speed*1e9)))
 	}
 	fmt.Fprintf(m.w, "\r%s\x1b[K", text)
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // parseSize reads a SIZE: a whole number of bytes, or one followed by K, M, G or T, which are powers of 1024. A RAID tool
@@ -53,19 +52,6 @@ func both(n int64) string {
 		return fmt.Sprintf("%d KiB (%.2f MiB %.2f MB)", n>>10, float64(n)/(1<<20), float64(n)/1e6)
 	}
 	return fmt.Sprintf("%d KiB (%.2f GiB %.2f GB)", n>>10, float64(n)/(1<<30), float64(n)/1e9)
-}
-
-// span is d in the fewest words: 41m, 2h05m, 9s.
-func span(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()+0.5))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()+0.5))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
 func plural(n int, one string) string {

@@ -22,7 +22,9 @@ func statusVerb() verb {
 		name:  "status",
 		args:  "[NAME]",
 		short: "every running array, at one glance",
-		long:  `Shows every running array of this user, or one of them, as /proc/mdstat would.`,
+		long: `Shows every running array of this user, or one of them, as /proc/mdstat would, and says of each that is not healthy why. How long
+background work has left counts all that is to follow it. Exit status 0 says that all of them answered, degraded or not: "graid detail
+--test" tells those apart; 3 that a server died.`,
 		flags: []flag{{name: "json", usage: "print JSON"}},
 		run: func(c *call) error {
 			list, err := running(c)
@@ -172,7 +174,13 @@ func printStatus(w io.Writer, a daemon.Array) error {
 			line.plain(bar(a.Sync.Done, max(a.Sync.Total, 1), width-len(indent)-2))
 		}
 	}
+	for _, s := range outlook(a) {
+		line.plain(s)
+	}
 	line.end()
+	if err := unwell(w, p, a, indent); err != nil {
+		return err
+	}
 	for _, m := range a.Members {
 		if s := memberLine(m); s != "" {
 			line.plain(s)
@@ -258,9 +266,38 @@ func progress(a daemon.Array) string {
 		text += " " + human(s.Speed) + "/s"
 	}
 	if s.ETA != nil {
-		text += " " + span(time.Duration(*s.ETA)*time.Second) + " left"
+		text += " " + daemon.Span(time.Duration(*s.ETA)*time.Second) + " left"
 	}
 	return text
+}
+
+// outlook is what limits background work, and what follows it.
+func outlook(a daemon.Array) (list []string) {
+	s := a.Sync
+	switch s.LimitedBy {
+	case daemon.LimitSet:
+		list = append(list, fmt.Sprintf("limited to %s/s", human(s.Most)))
+	case daemon.LimitUserIO:
+		list = append(list, "limited by user I/O")
+	case daemon.LimitMembers:
+		list = append(list, "limited by members")
+	}
+	for _, p := range s.Next {
+		list = append(list, "then "+work(p.Action))
+	}
+	return list
+}
+
+// unwell says on lines of its own why an array is not healthy. What calls for attention alone is said where it is shown.
+func unwell(w io.Writer, p paint, a daemon.Array, indent string) error {
+	switch h := a.Health; h.Verdict {
+	case "", daemon.Healthy, daemon.Attention:
+		return nil
+	default:
+		text := wrap(h.Verdict+": "+h.Reason, width-len(indent), indent+"  ")
+		_, err := fmt.Fprintf(w, "%s%s\n", indent, p.verdict(h.Verdict)+strings.TrimPrefix(text, h.Verdict))
+		return err
+	}
 }
 
 // line lays words out in lines of at most width columns, two spaces between them, what follows indented.

@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"os"
+
+	"graid/daemon"
 )
 
 // isTerminal says whether w is a terminal: somebody reads along.
@@ -48,4 +50,15 @@ func (p paint) state(s string) string {
 		return p.warn(s)
 	}
 	return s
+}
+
+// verdict colours the word for how an array is.
+func (p paint) verdict(s string) string {
+	switch s {
+	case daemon.Healthy:
+		return p.good(s)
+	case daemon.AtRisk, daemon.Failed:
+		return p.bad(s)
+	}
+	return p.warn(s)
 }
