@@ -28,7 +28,8 @@ type Array struct {
 	closing  atomic.Bool
 	drained  sched.Event // set when inflight reaches 0
 
-	// Clean and dirty; see dirty.go.
+	// Clean and dirty; see dirty.go and bitmap.go.
+	intent  atomic.Pointer[intent] // the write-intent bitmap; nil = none
 	mark    atomic.Int32
 	writers atomic.Int64
 	wrote   atomic.Bool
@@ -46,6 +47,7 @@ type Array struct {
 	readOnly  []string
 	findings  []string
 	writable  bool
+	forced    bool // redundancy was taken for true when it was assembled, and need not be
 
 	last atomic.Pointer[Status] // as of when meta was last given back
 
@@ -94,15 +96,17 @@ func (a *Array) do(ctx context.Context, r block.Request) error {
 		return block.ErrUnsupported
 	}
 	r.Flags &^= block.Fast // answered here, for all members alike: if one refused and others did not they would no longer agree
-	if err := a.beginWrite(r.Flags&block.NoWait != 0); err != nil {
+	span := a.syncSpan(r)
+	bits, err := a.beginWrite(span, r.Flags&block.NoWait != 0)
+	if err != nil {
 		return err
 	}
-	defer a.endWrite()
+	defer a.endWrite(bits, span)
 	lone := r.Flags&block.FUA == 0 || a.standsAlone()
 	if !lone && r.Flags&block.NoWait != 0 {
 		return block.ErrWouldBlock
 	}
-	err := a.carryOut(ctx, r)
+	err = a.carryOut(ctx, r)
 	if err == nil && !lone {
 		err = a.flush(ctx)
 	}
@@ -199,10 +203,10 @@ func (o *op) carryOut(r block.Request) (int64, error) {
 	}
 }
 
-// undecided says whether o's batch read copies that may differ. There only the sectors that a copy cannot read may come from another one: whoever
-// reads their neighbours, before resync or after it, is to see what the first copy has.
+// undecided says whether o's batch read what may not agree with the redundancy that stands in for it. There only the sectors that cannot be read may
+// come from elsewhere: whoever reads their neighbours, before resync or after it, is to see what the first copy has.
 func (o *op) undecided() bool {
-	return (o.a.geo.Level == 1 || o.a.geo.Level == 10) && o.extent().Hi > o.view.Synced
+	return o.a.forced || (o.a.geo.Level == 1 || o.a.geo.Level == 10) && o.extent().Hi > o.view.Synced
 }
 
 // sector is the smallest piece of the array that can be unreadable by itself.

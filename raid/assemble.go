@@ -57,12 +57,13 @@ func assemble(ctx context.Context, offered []Member, opts Options) (*Array, erro
 	if err != nil {
 		return nil, err
 	}
-	a := &Array{sched: opts.Sched, quiet: opts.Quiet, ref: d.Ref, events: d.Ref.Events, findings: d.Findings}
+	a := &Array{sched: opts.Sched, quiet: opts.Quiet, ref: d.Ref, events: d.Ref.Events, findings: d.Findings, forced: d.ForceClean || len(d.Forced) > 0}
 	a.news.listen = opts.OnEvent
 	if err := a.join(d, found, members); err != nil {
 		return nil, err
 	}
 	a.permit(d, opts)
+	a.loadBitmap(d, found)
 	if err := a.start(d); err != nil {
 		return nil, err
 	}
@@ -94,6 +95,9 @@ func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) err
 				v.Recovered = make([]int64, len(d.Slots))
 			}
 			m.saved = int64(min(slot.RecoveryOffset, found[slot.Found].SB.DataSize)) * md.Sector
+			if m.byBits = m.sb.Features&md.FeatureRecoveryBitmap != 0; m.byBits {
+				m.saved = 0
+			}
 			v.Recovered[role] = m.saved
 		} else {
 			v.Readable = v.Readable.With(role)
@@ -128,7 +132,7 @@ func newMember(m Member, e *md.Examined, role int) *member {
 	return &member{
 		path: m.Path, dev: m.Dev, inline: m.Dev.Info().Inline,
 		offset: int64(e.SB.DataOffset) * md.Sector, size: int64(e.SB.DataSize) * md.Sector,
-		bitmap: e.Bitmap, sb: e.SB, role: role, state: MemberInSync,
+		sb: e.SB, role: role, state: MemberInSync,
 	}
 }
 

@@ -334,3 +334,37 @@ func TestNeighboursOfABadSector(t *testing.T) {
 		require.NoError(t, a.Close())
 	}
 }
+
+// TestNeighboursInAForcedArray: the parity of an array that was forced need not be true, so that it stands in for the sector that cannot be read, and
+// for none beside it: those would read as one thing now and as another when the sector has been rewritten.
+func TestNeighboursInAForcedArray(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 6, Chunk: 16 << 10}, 4)
+	fill(t, g)
+	dirty(t, g)
+	a := g.open()
+	role := 0
+	for ; ; role++ { // whoever has the first chunk
+		got := make([]byte, 16<<10)
+		require.NoError(t, block.ReadAt(ctx, g.disks[role], got, 1<<20))
+		if got[0] == 0 && got[512] == 7 && got[1024] == 14 {
+			break
+		}
+	}
+	require.NoError(t, a.Wait(ctx))
+	require.NoError(t, a.Close())
+	dirty(t, g)
+	newer := bytes.Repeat([]byte{0xAB}, 16<<10)
+	require.NoError(t, block.WriteAt(ctx, g.disks[role], newer, 1<<20)) // and its parity was not written any more
+	members := g.wrap()
+	unreadable(g, role, 1<<20+8192)
+	members[(role+2)%4].Dev = nil
+	opts := g.opts
+	opts.Force, opts.Run = true, true
+	a, err := Assemble(ctx, members, opts)
+	require.NoError(t, err)
+	got := make([]byte, 16<<10)
+	require.NoError(t, block.ReadAt(ctx, a, got, 0))
+	require.Equal(t, newer[:8192], got[:8192])
+	require.Equal(t, newer[8192+512:], got[8192+512:])
+	require.NoError(t, a.Close())
+}

@@ -23,6 +23,7 @@ func (a *Array) Close() error {
 	if a.writable {
 		a.inflight.Add(1)
 		err = a.flush(context.Background())
+		a.tidy(true)
 		a.settle(true)
 		if a.sync.ran.Load() {
 			a.checkpoint()

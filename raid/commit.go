@@ -2,6 +2,7 @@ package raid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"graid/block"
@@ -34,6 +35,11 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 		return dead, nil
 	}
 	a.events++
+	bits := a.intent.Load()
+	if bits != nil {
+		bits.image.Events = a.events
+		bits.pages[0] = true
+	}
 	roles, resync, now := a.roleTable(), a.resyncOffset(), a.sched.Wall()
 	errs := make([]error, len(a.all()))
 	g := newGroup(a.sched)
@@ -53,6 +59,10 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 		if m.role >= 0 && m.state == MemberRebuilding {
 			sb.Features = sb.Features&^md.FeatureRecoveryBitmap | md.FeatureRecovery
 			sb.RecoveryOffset = uint64(m.saved / md.Sector)
+			if m.byBits {
+				sb.Features |= md.FeatureRecoveryBitmap
+				sb.RecoveryOffset = 0 // whoever goes on goes by the bits, from the beginning
+			}
 		}
 		if errs[i] != nil {
 			continue
@@ -64,6 +74,9 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 		})
 	}
 	g.Wait()
+	if bits != nil && errors.Join(errs...) == nil {
+		clear(bits.pages)
+	}
 	for i, m := range a.all() {
 		if errs[i] == nil {
 			continue
@@ -118,11 +131,11 @@ func (a *Array) catchUp() (dead plan.RoleSet) {
 	return dead
 }
 
-// writeRecords makes m's bitmap and superblock durable, in this order.
+// writeRecords makes m's bitmap and superblock durable, in this order. A spare has no use for the bitmap.
 func (a *Array) writeRecords(m *member, sb *md.Superblock) error {
 	ctx := context.Background()
-	if m.bitmap != nil {
-		if err := a.writeBitmap(ctx, m, sb); err != nil {
+	if b := a.intent.Load(); b != nil && m.role >= 0 {
+		if err := b.write(m); err != nil {
 			return err
 		}
 		if err := block.Sync(ctx, m.dev); err != nil {
@@ -133,21 +146,6 @@ func (a *Array) writeRecords(m *member, sb *md.Superblock) error {
 		return err
 	}
 	return block.Sync(ctx, m.dev)
-}
-
-// writeBitmap keeps an internal bitmap true without using it: every bit is set before the first write to a clean array, and
-// cleared when the array is clean, complete and in agreement. Linux reads either rightly.
-func (a *Array) writeBitmap(ctx context.Context, m *member, sb *md.Superblock) error {
-	b := m.bitmap
-	b.Bits = make([]byte, (b.Total()+7)/8)
-	b.Events = sb.Events
-	if sb.Clean() && a.complete() {
-		b.EventsCleared = sb.Events
-		clear(b.Bits)
-	} else {
-		b.SetAll()
-	}
-	return md.WriteBitmap(ctx, m.dev, sb, b)
 }
 
 // complete says whether every role has a member that is in sync. The View does not know yet when a member has just failed.

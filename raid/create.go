@@ -43,6 +43,10 @@ func Create(ctx context.Context, spec md.Spec, members []Member, opts Options) (
 		for _, sb := range d.Supers {
 			sb.ResyncOffset = md.MaxSector
 		}
+		if d.Bitmap != nil {
+			d.Bitmap.ClearAll()
+			d.Bitmap.EventsCleared = d.Bitmap.Events
+		}
 	}
 	for i, m := range members {
 		if m.Dev == nil {

@@ -20,34 +20,49 @@ const (
 	markSettling
 )
 
-// beginWrite returns when a write may reach members: the superblocks durably say dirty. With noWait it fails rather than wait for that.
-func (a *Array) beginWrite(noWait bool) error {
+// beginWrite returns when a write to s, of the sync space, may reach members: the superblocks durably say dirty, and the bitmap that it returns, if
+// there is one, says where. With noWait it fails rather than wait for that.
+func (a *Array) beginWrite(s plan.Span, noWait bool) (*intent, error) {
 	if !a.geo.Redundant() {
-		return nil // nothing can disagree, so nothing is marked; md never updates these superblocks either
+		return nil, nil // nothing can disagree, so nothing is marked; md never updates these superblocks either
 	}
 	a.writers.Add(1)
-	if a.mark.Load() == markDirty {
-		return nil
+	dirty := a.mark.Load() == markDirty
+	b := a.intent.Load() // after the mark: it changes while that is settling
+	if dirty && (b == nil || b.enter(s)) {
+		return b, nil
 	}
 	a.writers.Add(-1)
 	if noWait {
-		return block.ErrWouldBlock
+		return nil, block.ErrWouldBlock
 	}
-
+	if dirty {
+		b.want(s)
+	}
 	a.meta.Lock()
 	defer a.unlock()
-	if a.mark.Load() != markDirty {
-		if err := a.markAs(markDirty); err != nil {
-			return err
-		}
+	dirty = a.mark.Load() == markDirty
+	var err error
+	if b = a.intent.Load(); b != nil {
+		err = a.intend(b, s, dirty)
+		dirty = a.mark.Load() == markDirty
+	}
+	if err == nil && !dirty {
+		err = a.markAs(markDirty)
+	}
+	if err != nil {
+		return nil, err
 	}
 	a.writers.Add(1)
-	return nil
+	return b, nil
 }
 
-func (a *Array) endWrite() {
+func (a *Array) endWrite(b *intent, s plan.Span) {
 	if !a.geo.Redundant() {
 		return
+	}
+	if b != nil {
+		b.leave(s)
 	}
 	if !a.wrote.Load() {
 		a.wrote.Store(true)
@@ -122,11 +137,14 @@ func (a *Array) flushAll() (dead plan.RoleSet, why error) {
 	return dead, why
 }
 
-// cleaner is the task that calls settle until the array closes.
+// cleaner is the task that calls settle every quiet while until the array closes, and tidy every few of them: as many as md would wait seconds.
 func (a *Array) cleaner() {
-	for !a.closing.Load() {
+	for n := uint32(1); !a.closing.Load(); n++ {
 		a.wake.WaitFor(a.quiet)
 		a.settle(false)
+		if b := a.intent.Load(); b != nil && n%b.image.DaemonSleep == 0 {
+			a.tidy(false)
+		}
 	}
 }
 

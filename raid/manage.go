@@ -60,11 +60,14 @@ func (a *Array) find(path string) *member {
 // AddOptions are what Add may be told.
 type AddOptions struct {
 	Force       bool // even if it is a member of another array
+	ReAdd       bool // only as the member that it was, brought up to date by the bitmap: nothing of it is overwritten otherwise
+	Anew        bool // as a spare, even if it could be brought up to date by the bitmap
 	WriteMostly bool // mirrors read from it only when nothing else can be read
 	Rand        io.Reader
 }
 
-// Add makes a device a spare of the running array, which takes over a missing role at once: what it held is overwritten. The device belongs to
+// Add makes a device a spare of the running array, which takes over a missing role at once: what it held is overwritten. A member that was away
+// while the array had a bitmap gets its role back instead, and only what has been written meanwhile is copied to it. The device belongs to
 // the Array from then on; after an error it is the caller's, and, unless the error says so, untouched.
 func (a *Array) Add(ctx context.Context, n Member, opts AddOptions) error {
 	if !a.begin() {
@@ -80,18 +83,26 @@ func (a *Array) Add(ctx context.Context, n Member, opts AddOptions) error {
 	if err := a.fits(n, e, opts); err != nil {
 		return fmt.Errorf("%s: %w", n.Path, err)
 	}
+	why := a.returns(e)
+	switch {
+	case opts.ReAdd && why != nil:
+		return fmt.Errorf("%s: cannot be re-added: %w", n.Path, why)
+	case why == nil && !opts.Anew:
+		return a.readmit(n, e)
+	}
 	sb, err := a.newcomer(n, opts)
 	if err != nil {
 		return fmt.Errorf("%s: %w", n.Path, err)
 	}
 	m := newMember(n, &md.Examined{SB: sb}, -1)
 	m.state = MemberSpare
-	if b := a.bitmap(); b != nil {
-		c := *b
+	var bitmap *md.Bitmap
+	if b := a.intent.Load(); b != nil {
+		c := *b.image
 		c.SetAll()
-		m.bitmap = &c
+		bitmap = &c
 	}
-	if err := md.WriteMember(ctx, n.Dev, sb, m.bitmap); err != nil {
+	if err := md.WriteMember(ctx, n.Dev, sb, bitmap); err != nil {
 		return fmt.Errorf("%s: not added, but part of it may be overwritten: %w", n.Path, err)
 	}
 	a.spares = append(a.spares, m)
@@ -167,15 +178,6 @@ func (a *Array) model() *md.Superblock {
 	for _, m := range a.members {
 		if m.live() {
 			return m.sb
-		}
-	}
-	return nil
-}
-
-func (a *Array) bitmap() *md.Bitmap {
-	for _, m := range a.members {
-		if m.live() && m.bitmap != nil {
-			return m.bitmap
 		}
 	}
 	return nil

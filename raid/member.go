@@ -15,13 +15,13 @@ type member struct {
 	size   int64 // of the data area, bytes
 	inline bool  // dev's Read and Write are done in place
 
-	bitmap *md.Bitmap // nil: the array has none
-
 	// Guarded by Array.meta.
-	sb    *md.Superblock // as it was last written; nil for a level that never writes one
-	role  int            // -1: a spare
-	state string         // MemberInSync, …
-	saved int64          // of one that is being filled: its progress as of the last flush, bytes of its data area
+	bitmap *intent        // the bitmap that it holds; nil = none, or not known which
+	byBits bool           // of one that is being filled: it lacks only what the bitmap says
+	sb     *md.Superblock // as it was last written; nil for a level that never writes one
+	role   int            // -1: a spare
+	state  string         // MemberInSync, …
+	saved  int64          // of one that is being filled: its progress as of the last flush, bytes of its data area
 
 	readErrors, writeErrors, corrected atomic.Int64
 }

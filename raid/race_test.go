@@ -218,7 +218,7 @@ func TestResyncOfYesterday(t *testing.T) {
 	a.change(func(v *view) { v.Synced = 0 })
 	done := make(chan error)
 	go func() {
-		_, err := a.agree(0)
+		_, err := a.agree(plan.Span{Hi: a.geo.SyncSize})
 		done <- err
 	}()
 	<-s.made

@@ -49,14 +49,23 @@ func (a *Array) rebuild() {
 	a.sync.ran.Store(true)
 	a.tell(EventRebuildStart, "", fmt.Sprintf("recovery of role %s from %d of %d bytes", roles, at, a.geo.SyncSize))
 	w := a.newWalk(at)
+	bits := a.missedBits(roles)
 	for at < a.geo.SyncSize {
 		v := a.view.Load()
 		roles &= a.rebuilding(v)
 		if a.closing.Load() || v.broken != nil || roles == 0 {
 			break
 		}
+		piece := plan.Span{Lo: at, Hi: a.geo.SyncSize}
+		if bits != nil {
+			if piece = bits.next(at, a.geo.SyncSize, intentOn); piece.Lo > at {
+				at = piece.Lo
+				a.advance(roles, at)
+				continue
+			}
+		}
 		var err error
-		if at, err = w.step(at, a.refill); err != nil {
+		if at, err = w.step(at, func(at int64) (int64, error) { return a.refill(plan.Span{Lo: at, Hi: piece.Hi}) }); err != nil {
 			a.sync.halted.Store(true)
 			a.tell(EventUncorrectable, "", fmt.Sprintf("recovery stopped at %d of %d bytes: %v", at, a.geo.SyncSize, err))
 			return
@@ -77,8 +86,20 @@ func (a *Array) rebuild() {
 	a.tell(EventRebuildEnd, "", fmt.Sprintf("recovery of role %s done", roles))
 }
 
-// refill fills a prefix of the sync space from at on, of every member that is to be filled, and returns its length.
-func (a *Array) refill(at int64) (int64, error) {
+// missedBits is the bitmap, if all of what roles lack is where its bits are set; else nil.
+func (a *Array) missedBits(roles plan.RoleSet) *intent {
+	a.meta.Lock()
+	defer a.meta.Unlock()
+	for role, m := range a.members {
+		if roles.Has(role) && !m.byBits {
+			return nil
+		}
+	}
+	return a.intent.Load()
+}
+
+// refill fills a prefix of span, of the sync space, of every member that is to be filled, and returns its length.
+func (a *Array) refill(span plan.Span) (int64, error) {
 	o := a.getOp()
 	defer a.putOp(o)
 	for {
@@ -86,7 +107,7 @@ func (a *Array) refill(at int64) (int64, error) {
 		if v.broken != nil {
 			return 0, v.broken
 		}
-		n, err := o.plansSync(v, plan.Span{Lo: at, Hi: a.geo.SyncSize}, plan.Recover)
+		n, err := o.plansSync(v, span, plan.Recover)
 		if err != nil {
 			if o.cause != nil {
 				a.uncorrectable(o)
@@ -156,7 +177,7 @@ func (a *Array) promote(roles plan.RoleSet) error {
 	}
 	for role, m := range a.members {
 		if roles.Has(role) {
-			m.state = MemberInSync
+			m.state, m.byBits = MemberInSync, false
 		}
 	}
 	dead, err := a.commit()
@@ -212,17 +233,25 @@ func (a *Array) standIn() bool {
 		if s == nil {
 			break
 		}
-		if failed := a.members[role]; failed != nil {
-			failed.role = -1
-			a.spares = append(a.spares, failed)
-		}
-		s.role, s.state, s.saved = role, MemberRebuilding, 0
-		a.members[role] = s
+		a.seat(s, role)
 		roles = roles.With(role)
 	}
-	if roles == 0 {
-		return false
+	return roles != 0 && a.take(roles) != 0
+}
+
+// seat gives m, which is to be filled, the role. Who had it has none any more. The caller holds meta.
+func (a *Array) seat(m *member, role int) {
+	if failed := a.members[role]; failed != nil {
+		failed.role = -1
+		a.spares = append(a.spares, failed)
 	}
+	m.role, m.state, m.saved = role, MemberRebuilding, 0
+	a.members[role] = m
+}
+
+// take has superblocks say that members that were seated are being filled, and then writes go to them too. It returns the roles of those that took
+// their own. The caller holds meta.
+func (a *Array) take(roles plan.RoleSet) plan.RoleSet {
 	dead, err := a.commit()
 	if err != nil {
 		dead = roles
@@ -253,7 +282,7 @@ func (a *Array) standIn() bool {
 	if dead &^= roles; dead != 0 {
 		_ = a.loseLocked(dead, a.unwritten, true) // who was in sync; whoever writes next meets it again
 	}
-	return roles != 0
+	return roles
 }
 
 // hasSpare says whether there is a spare that could take over a role.

@@ -37,6 +37,7 @@ const (
 	EventRebuildEnd    = "RebuildFinished"
 	EventMismatch      = "MismatchFound" // by a check or repair: copies, or parity and data, do not agree
 	EventSpareAdded    = "NewSpare"
+	EventReAdded       = "ReAdded" // a member that was away has its role back, and lacks only what the bitmap says
 	EventRemoved       = "Removed"
 	EventSpareActive   = "SpareActive"        // a member was filled and is in sync, and the others say so durably
 	EventCorrected     = "ReadErrorCorrected" // a member could not read; the bytes came from redundancy and were written back

@@ -24,10 +24,22 @@ func (a *Array) resync() {
 			a.tell(EventRebuildEnd, "", a.resyncEnd())
 			return
 		}
-		if _, err := w.step(v.Synced, a.agree); err != nil {
+		b := a.intent.Load()
+		piece := plan.Span{Lo: v.Synced, Hi: a.geo.SyncSize}
+		if b != nil {
+			if piece = b.next(v.Synced, a.geo.SyncSize, intentNeeded); piece.Lo > v.Synced {
+				a.change(func(v *view) { v.Synced = max(v.Synced, piece.Lo) })
+				continue
+			}
+		}
+		if _, err := w.step(v.Synced, func(at int64) (int64, error) { return a.agree(plan.Span{Lo: at, Hi: piece.Hi}) }); err != nil {
 			a.tell(EventUncorrectable, "", fmt.Sprintf("resync stopped at %d: %v", v.Synced, err))
 			a.sync.halted.Store(true)
 			return
+		}
+		if b != nil {
+			now := a.view.Load()
+			b.agreed(v.Synced, now.Synced, a.geo.SyncSize, now.left)
 		}
 		if w.due() {
 			a.checkpoint()
@@ -91,11 +103,10 @@ func (a *Array) checkpoint() {
 	}
 }
 
-// agree makes a prefix of the sync space from at on agree, and moves View.Synced past it. It returns the length of the prefix.
-func (a *Array) agree(at int64) (int64, error) {
+// agree makes a prefix of span, of the sync space, agree, and moves View.Synced past it. It returns the length of the prefix.
+func (a *Array) agree(span plan.Span) (int64, error) {
 	o := a.getOp()
 	defer a.putOp(o)
-	span := plan.Span{Lo: at, Hi: a.geo.SyncSize}
 	kind := plan.Check
 	for {
 		v := a.view.Load()
@@ -132,7 +143,7 @@ func (a *Array) agree(at int64) (int64, error) {
 		if again {
 			continue
 		}
-		a.change(func(v *view) { v.Synced = max(v.Synced, at+n) })
+		a.change(func(v *view) { v.Synced = max(v.Synced, span.Lo+n) })
 		return n, nil
 	}
 }

@@ -83,6 +83,15 @@ func DecodeBitmap(b []byte) (*Bitmap, error) {
 // Encode is m as it goes onto the disk: head and bits, zero padded to whole 4 KiB.
 func (m *Bitmap) Encode() []byte {
 	b := make([]byte, m.Len())
+	m.encodeHead(b)
+	bits := b[bitmapHead : bitmapHead+(m.total()+7)/8]
+	for i := copy(bits, m.Bits); i < len(bits); i++ {
+		bits[i] = 0xff // what is not known is dirty
+	}
+	return b
+}
+
+func (m *Bitmap) encodeHead(b []byte) {
 	le.PutUint32(b, bitmapMagic)
 	le.PutUint32(b[4:], m.Version)
 	copy(b[8:], m.UUID[:])
@@ -96,11 +105,6 @@ func (m *Bitmap) Encode() []byte {
 	le.PutUint32(b[64:], m.SectorsReserved)
 	le.PutUint32(b[68:], m.Nodes)
 	copy(b[72:136], m.ClusterName)
-	bits := b[bitmapHead : bitmapHead+(m.total()+7)/8]
-	for i := copy(bits, m.Bits); i < len(bits); i++ {
-		bits[i] = 0xff // what is not known is dirty
-	}
-	return b
 }
 
 // Len is how many bytes the whole bitmap takes on disk: a multiple of 4 KiB.

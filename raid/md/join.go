@@ -65,3 +65,10 @@ func WriteMember(ctx context.Context, dev block.Device, sb *Superblock, bitmap *
 	}
 	return block.Sync(ctx, dev)
 }
+
+// SameShape says whether o is of the same array as s, and the array had the shape then that it has in s: all that superblocks of its members have
+// in common but what comes and goes.
+func (s *Superblock) SameShape(o *Superblock) bool {
+	x, y := s.shape(), o.shape()
+	return s.SetUUID == o.SetUUID && x == y
+}
