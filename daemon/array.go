@@ -88,6 +88,16 @@ func (m Member) Name() string {
 	return *m.Path
 }
 
+// Member is the member at path, or at another name of the same file; nil if there is none.
+func (a Array) Member(path string) *Member {
+	for i := range a.Members {
+		if m := &a.Members[i]; m.Path != nil && (*m.Path == path || sameNode(*m.Path, path)) {
+			return m
+		}
+	}
+	return nil
+}
+
 // describe turns a Status into what is told about it.
 func describe(s raid.Status) Array {
 	a := Array{

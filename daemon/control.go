@@ -16,6 +16,7 @@ func (p *Process) routes() http.Handler {
 	m.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, p.Array(), nil) })
 	m.HandleFunc("GET /events", p.follow)
 	m.HandleFunc("POST /fail", p.fail)
+	m.HandleFunc("POST /fail/detached", p.failDetached)
 	m.HandleFunc("POST /add", p.add)
 	m.HandleFunc("POST /remove", p.remove)
 	m.HandleFunc("POST /scrub", p.scrub)

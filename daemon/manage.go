@@ -19,7 +19,7 @@ import (
 // Changed is what a change of members came to.
 type Changed struct {
 	Array   Array    `json:"array"`
-	Members []string `json:"members"` // the paths of those that were added or removed
+	Members []string `json:"members"` // the paths of those that were added, removed or failed
 }
 
 // AddOptions are what Folder.Add may be told.
@@ -42,6 +42,40 @@ const (
 	AllFailed   = "failed"   // all that are faulty
 	AllDetached = "detached" // all whose file or device is not there any more
 )
+
+// failDetached marks the members faulty whose file or device is not there any more.
+func (p *Process) failDetached(w http.ResponseWriter, r *http.Request) {
+	var q struct{}
+	if !ask(w, r, &q) {
+		return
+	}
+	failed, err := p.disown(context.WithoutCancel(r.Context()))
+	answerChange(w, Changed{p.Array(), failed}, err)
+}
+
+func (p *Process) disown(ctx context.Context) (failed []string, err error) {
+	p.changing <- struct{}{}
+	defer func() { <-p.changing }()
+	paths, err := p.meant(AllDetached)
+	if err != nil {
+		return nil, err
+	}
+	before := p.Array()
+	for _, path := range paths {
+		if stateOf(before, path) == raid.MemberFaulty {
+			continue
+		}
+		if err = p.array.Fail(ctx, path); err != nil {
+			break
+		}
+		failed = append(failed, path)
+	}
+	if len(failed) > 0 {
+		p.yield()
+		p.settle()
+	}
+	return failed, err
+}
 
 func (p *Process) add(w http.ResponseWriter, r *http.Request) {
 	var q addRequest
@@ -119,14 +153,12 @@ func (p *Process) enrol(ctx context.Context, q addRequest) (added []string, err 
 // strangers refuses paths of what is a member already, in whatever state.
 func strangers(a Array, paths []string) error {
 	for _, path := range paths {
-		for _, m := range a.Members {
-			if m.Path == nil || *m.Path != path && !sameNode(*m.Path, path) {
-				continue
-			}
-			if m.State == raid.MemberFaulty {
-				return fmt.Errorf("%s: is a faulty member of %s: `graid remove %s %s` first, then add it: it is rebuilt in full",
-					path, a.Name, a.Name, filepath.Base(path))
-			}
+		switch m := a.Member(path); {
+		case m == nil:
+		case m.State == raid.MemberFaulty:
+			return fmt.Errorf("%s: is a faulty member of %s: `graid remove %s %s` first, then add it: it is rebuilt in full",
+				path, a.Name, a.Name, filepath.Base(path))
+		default:
 			return fmt.Errorf("%s: is a member of %s already (%s)", path, a.Name, strings.ReplaceAll(m.State, "_", " "))
 		}
 	}
@@ -279,6 +311,12 @@ func enrolled(a Array) (paths []string) {
 // Add asks the array to take devices as new members.
 func (f Folder) Add(ctx context.Context, name string, members []string, o AddOptions) (c Changed, err error) {
 	err = f.ask(ctx, name, http.MethodPost, "/add", addRequest{members, o}, &c)
+	return c, err
+}
+
+// FailDetached asks the array to mark the members faulty whose file or device is not there any more.
+func (f Folder) FailDetached(ctx context.Context, name string) (c Changed, err error) {
+	err = f.ask(ctx, name, http.MethodPost, "/fail/detached", struct{}{}, &c)
 	return c, err
 }
 

@@ -38,7 +38,7 @@ func help(w io.Writer, all []verb, args []string) error {
 func printHelp(w io.Writer, all []verb) {
 	fmt.Fprint(w, helpHead)
 	for _, v := range all {
-		fmt.Fprintf(w, "  %-12s  %s\n", v.name, v.short)
+		fmt.Fprintf(w, "  %-15s  %s\n", v.name, v.short)
 	}
 	fmt.Fprint(w, helpTail)
 }
