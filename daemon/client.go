@@ -18,6 +18,9 @@ import (
 // AnswerTime is how long a running array may take to say how it is.
 const AnswerTime = 3 * time.Second
 
+// maxAnswer is the most that an array may say at once, bytes: many times what one of the most members has to say.
+const maxAnswer = 4 << 20
+
 // ErrNotRunning says that no array of this name runs.
 var ErrNotRunning = errors.New("no such array runs")
 
@@ -130,7 +133,11 @@ func (f Folder) ask(ctx context.Context, name, method, path string, body, result
 		}
 		return err
 	}
-	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
+	limited := &io.LimitedReader{R: answer.Body, N: maxAnswer}
+	if err := json.NewDecoder(limited).Decode(result); err != nil {
+		if limited.N == 0 {
+			return fmt.Errorf("%s: its server's answer is longer than %d bytes: that is no graid", name, maxAnswer)
+		}
 		return f.silence(ctx, name, err)
 	}
 	return nil

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -220,4 +221,27 @@ func TestSilence(t *testing.T) {
 	defer cancel()
 	_, err = f.Status(ctx, "md0")
 	require.ErrorContains(t, err, "does not answer")
+}
+
+// TestEndlessAnswer: who answers without an end is not listened to without an end.
+func TestEndlessAnswer(t *testing.T) {
+	dir, err := os.MkdirTemp("", "graid-s-")
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	f, err := OpenFolder(dir)
+	require.NoError(t, err)
+	l, err := net.Listen("unix", f.file("md0", "sock"))
+	require.NoError(t, err)
+	sent := 0
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		more := []byte(strings.Repeat("x", 64<<10))
+		for n, err := w.Write([]byte(`{"name":"`)); err == nil && sent < 64<<20; n, err = w.Write(more) {
+			sent += n
+		}
+	})}
+	go server.Serve(l)
+	_, err = f.Scrub(context.Background(), "md0", "check")
+	require.ErrorContains(t, err, "longer than 4194304 bytes")
+	require.NoError(t, server.Shutdown(context.Background()))
+	require.Less(t, sent, 16<<20)
 }
