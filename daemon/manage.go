@@ -26,6 +26,8 @@ type Changed struct {
 type AddOptions struct {
 	Force       bool `json:"force"` // even if they are in another array or hold something else
 	WriteMostly bool `json:"write_mostly"`
+	ReAdd       bool `json:"re_add"` // only as the members that they were
+	Anew        bool `json:"anew"`   // as spares, even if they could be brought up to date
 }
 
 type addRequest struct {
@@ -130,7 +132,7 @@ func (p *Process) enrol(ctx context.Context, q addRequest) (added []string, err 
 		return nil, err
 	}
 	for i, m := range members {
-		if err = p.array.Add(ctx, m, raid.AddOptions{Force: q.Force, WriteMostly: q.WriteMostly}); err != nil {
+		if err = p.array.Add(ctx, m, raid.AddOptions{Force: q.Force, WriteMostly: q.WriteMostly, ReAdd: q.ReAdd, Anew: q.Anew}); err != nil {
 			for _, m := range members[i:] {
 				p.faults.unname(m.Path)
 			}
@@ -156,8 +158,7 @@ func strangers(a Array, paths []string) error {
 		switch m := a.Member(path); {
 		case m == nil:
 		case m.State == raid.MemberFaulty:
-			return fmt.Errorf("%s: is a faulty member of %s: `graid remove %s %s` first, then add it: it is rebuilt in full",
-				path, a.Name, a.Name, filepath.Base(path))
+			return fmt.Errorf("%s: is a faulty member of %s: `graid remove %s %s` first, then add it", path, a.Name, a.Name, filepath.Base(path))
 		default:
 			return fmt.Errorf("%s: is a member of %s already (%s)", path, a.Name, strings.ReplaceAll(m.State, "_", " "))
 		}

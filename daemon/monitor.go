@@ -60,7 +60,7 @@ func (m *monitor) take(e raid.Event) {
 			name = EventFailSpare
 		}
 		delete(m.unsure, e.Member)
-	case raid.EventSpareAdded:
+	case raid.EventSpareAdded, raid.EventReAdded:
 		m.unsure[e.Member] = true
 	case raid.EventSpareActive, raid.EventRemoved:
 		delete(m.unsure, e.Member)

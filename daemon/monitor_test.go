@@ -33,10 +33,13 @@ func TestMonitor(t *testing.T) {
 	say(raid.EventRemoved, "c")
 	say(raid.EventSpareAdded, "c")
 	say(raid.EventFail, "c")
+	say(raid.EventRemoved, "c")
+	say(raid.EventReAdded, "c")
+	say(raid.EventFail, "c")
 	say(raid.EventBroken, "")
 	say(raid.EventStopped, "")
 	require.Equal(t, []string{"NewArray", "Fail a", "FailSpare b", "FailSpare c", "Removed c", "NewSpare c", "SpareActive c", "Fail c",
-		"Removed c", "NewSpare c", "FailSpare c", "ArrayBroken", "DeviceDisappeared"}, told)
+		"Removed c", "NewSpare c", "FailSpare c", "Removed c", "ReAdded c", "FailSpare c", "ArrayBroken", "DeviceDisappeared"}, told)
 }
 
 // TestRebuildSteps: every fifth of background work is told once, and nothing of what was done before it was looked at.

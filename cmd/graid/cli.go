@@ -144,7 +144,6 @@ func (v *verb) flag(name string) *flag {
 
 // later is the verbs that are promised and not there yet, and what to do meanwhile.
 var later = map[string]string{
-	"re-add":    "`graid add` takes the member back as a new one and rebuilds it in full, after `graid remove`",
 	"replace":   "fail the member, then add the other: `graid fail`, `graid add`",
 	"multipath": "let the kernel's dm-multipath join the paths, and give its device as the member",
 }

@@ -25,7 +25,7 @@ Names are those of "mdadm --monitor" where it has one:
   SpareActive                    a member was filled and is in sync
   RebuildStarted, Rebuild20 ... Rebuild80, RebuildFinished
                                  a resync, recovery, check or repair
-  NewSpare, Removed              a member was added; one was let go of
+  NewSpare, ReAdded, Removed     a member was added; one came back by the bitmap; one was let go of
   ReadErrorCorrected, ReadErrorUncorrected
                                  a member could not read: rewritten from redundancy, or not
   MismatchFound                  a check or repair found a place where members differ

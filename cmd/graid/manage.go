@@ -18,16 +18,30 @@ func addVerb() verb {
 		args:  "NAME MEMBER...",
 		short: "give a running array new members, in place of missing ones or as spares",
 		long: `Makes each MEMBER a spare of the running array; what it held is overwritten. Where a member is missing or has failed,
-the spare takes its place at once and is rebuilt in full in the background, while the array goes on; otherwise it waits until one
-fails. One that is in use, in another array, or that holds a file system or a partition table is refused before anything is
+the spare takes its place at once and is rebuilt in the background, while the array goes on; otherwise it waits until one fails. A
+member that was away while the array had a write-intent bitmap has its place again, and only what it missed is copied. One that is in use, in another array, or that holds a file system or a partition table is refused before anything is
 written. Members of an array that was assembled with --overlay are overlaid too.`,
 		flags: []flag{
+			{name: "spare", usage: "as a spare, even if it is a member that was away: rebuild it in full"},
 			{name: "write-mostly", usage: "read from these mirrors only when nothing else can be read"},
 			{name: "force", short: "f", usage: "overwrite members that are in another array or hold something else"},
 			{name: "member-size", value: "SIZE", usage: "make the member files that do not exist yet, sparse, of this size"},
 			{name: "timeout", value: "SECONDS", usage: "how long to wait for the server (default: 30)"},
 		},
 		run: add,
+	}
+}
+
+func reAddVerb() verb {
+	return verb{
+		name:  "re-add",
+		args:  "NAME MEMBER...",
+		short: "take back members that were away, and copy only what they missed",
+		long: `Gives each MEMBER its place in the running array back, after it was removed, or missing when the array was started. The
+write-intent bitmap says what it missed, and only that is copied. Refused, with nothing written, where the bitmap cannot say so, or
+somebody else has the place: "graid add" rebuilds it in full then.`,
+		flags: []flag{{name: "timeout", value: "SECONDS", usage: "how long to wait for the server (default: 30)"}},
+		run:   add,
 	}
 }
 
@@ -40,7 +54,7 @@ func add(c *call) error {
 		return err
 	}
 	if slices.Contains(paths, missingWord) {
-		return usage("add: nothing can be added that is missing: name a file or a device")
+		return usage("%s: nothing can be added that is missing: name a file or a device", c.verb.name)
 	}
 	if err := c.memberSize(); err != nil {
 		return err
@@ -69,7 +83,9 @@ func add(c *call) error {
 	}
 	var done daemon.Changed
 	err = c.patiently(folder, name, "add the member", timeout, func(ctx context.Context) (err error) {
-		done, err = folder.Add(ctx, name, members, daemon.AddOptions{Force: c.has("force"), WriteMostly: c.has("write-mostly")})
+		done, err = folder.Add(ctx, name, members, daemon.AddOptions{
+			Force: c.has("force"), WriteMostly: c.has("write-mostly"), Anew: c.has("spare"), ReAdd: c.verb.name == "re-add",
+		})
 		return err
 	})
 	if err != nil {
