@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ type Case struct {
 	Level   int
 	Layout  int // md's number
 	Members int
+	Spares  int // disks beside them: so many are spares from the beginning,
+	Blanks  int // and so many are in no array until they are added
 	Chunk   int64
 	Sizes   []int64 // of the members' data, about; bytes
 	Version md.Version
@@ -78,7 +81,8 @@ type Life struct {
 	Finish  bool   // and before closing
 	Aim     bool   // some sectors of victims, in rows that the last crash left open, cannot be read from the beginning
 	Glances int    // so many tasks look, before the clients begin, at what the last crash left open
-	Fail    int    // this member is failed by hand on the way; -1: none
+	Hand    []Step // what the owner does beside the clients
+	Rot     bool   // nothing but a check and a repair, of redundancy that is not right
 	End     End
 	Steps   int64    // after so many steps, unless it is Stop
 	Updates int64    // counted from the start of the superblock write of that number; 0: from the beginning of the life
@@ -90,6 +94,7 @@ type Life struct {
 // NewCase draws the world of seed.
 func NewCase(seed uint64) Case {
 	rng := rand.New(rand.NewPCG(seed, 0x7765726c64)) // a stream of its own: what is drawn here moves nothing in the world
+	hand := rand.New(rand.NewPCG(seed, 0x68616e64))
 	c := Case{Seed: seed, Beyond: rng.IntN(4) == 0, Version: md.V12, Mostly: -1}
 	c.geometry(rng)
 	c.Bitmap = c.Level > 0 && rng.IntN(4) == 0
@@ -107,17 +112,18 @@ func NewCase(seed uint64) Case {
 	c.traffic(rng)
 	c.Victims = c.victims(rng)
 	for range 2 + rng.IntN(4) {
-		l := c.life(rng)
+		l := c.life(rng, hand)
 		if n := len(c.Lives); n > 0 && c.Lives[n-1].End == Power && c.Level > 0 && rng.IntN(6) == 0 {
 			l = c.recut(rng)
 		} else if torn := n == 0 && !c.Assumed || n > 0 && c.Lives[n-1].End != Stop; torn && c.Level >= 4 && c.Level <= 6 && rng.IntN(4) == 0 {
-			l = c.orphan(rng)
+			l = c.orphan(rng, hand)
 		}
 		c.Lives = append(c.Lives, l)
 	}
 	if last := &c.Lives[len(c.Lives)-1]; rng.IntN(2) == 0 { // so that images are judged
 		last.End, last.Updates = Stop, 0
 	}
+	c.administer(hand)
 	return c
 }
 
@@ -207,8 +213,8 @@ func (c *Case) victims(rng *rand.Rand) (list []int) {
 	return rng.Perm(c.Members)[:n]
 }
 
-func (c *Case) life(rng *rand.Rand) Life {
-	l := Life{Shuffle: rng.IntN(4) == 0, Settle: rng.IntN(4) == 0, Finish: rng.IntN(2) == 0, Fail: -1, Blind: rng.IntN(3) == 0}
+func (c *Case) life(rng, hand *rand.Rand) Life {
+	l := Life{Shuffle: rng.IntN(4) == 0, Settle: rng.IntN(4) == 0, Finish: rng.IntN(2) == 0, Blind: rng.IntN(3) == 0}
 	if len(c.Lives) > 0 && len(c.Victims) > 0 && rng.IntN(5) == 0 {
 		l.Absent = append(l.Absent, c.Victims[rng.IntN(len(c.Victims))])
 	}
@@ -217,7 +223,7 @@ func (c *Case) life(rng *rand.Rand) Life {
 		l.Twice = rng.IntN(c.Members)
 	}
 	if len(c.Victims) > 0 && rng.IntN(6) == 0 && c.Level > 0 {
-		l.Fail = c.Victims[rng.IntN(len(c.Victims))]
+		l.Hand = []Step{{c.when(hand), handFail, c.Victims[rng.IntN(len(c.Victims))], 0}}
 	}
 	switch rng.IntN(4) {
 	case 0:
@@ -234,7 +240,7 @@ func (c *Case) life(rng *rand.Rand) Life {
 	}
 	if len(c.Victims) > 0 && rng.IntN(2) == 0 {
 		for range 1 + rng.IntN(3) {
-			l.Faults = append(l.Faults, c.fault(rng))
+			l.Faults = append(l.Faults, c.fault(rng, c.Victims[rng.IntN(len(c.Victims))]))
 		}
 	}
 	if c.Beyond && rng.IntN(6) == 0 { // the same write fails everywhere
@@ -252,16 +258,16 @@ func (c *Case) life(rng *rand.Rand) Life {
 
 // recut is a life in which nothing happens but resync, and a power cut near the moment at which its end is written down.
 func (c *Case) recut(rng *rand.Rand) Life {
-	return Life{Twice: -1, Fail: -1, Settle: true, End: Power, Updates: 1 + rng.Int64N(int64(c.Members)*2), Steps: 1 + rng.Int64N(int64(c.Members)*6),
+	return Life{Twice: -1, Settle: true, End: Power, Updates: 1 + rng.Int64N(int64(c.Members)*2), Steps: 1 + rng.Int64N(int64(c.Members)*6),
 		Blind: rng.IntN(2) == 0, Keep: sim.Keep(rng.IntN(2))}
 }
 
 // orphan is a life in which a parity array loses a member while it is read and written before its resync is done.
-func (c *Case) orphan(rng *rand.Rand) Life {
+func (c *Case) orphan(rng, hand *rand.Rand) Life {
 	victim := c.Victims[rng.IntN(len(c.Victims))]
-	l := Life{Twice: -1, Fail: -1, Blind: true, Glances: rng.IntN(5), Aim: rng.IntN(2) == 0, End: End(rng.IntN(3)), Steps: 1 + rng.Int64N(int64(32)<<rng.IntN(8)), Keep: sim.Keep(rng.IntN(4))}
+	l := Life{Twice: -1, Blind: true, Glances: rng.IntN(5), Aim: rng.IntN(2) == 0, End: End(rng.IntN(3)), Steps: 1 + rng.Int64N(int64(32)<<rng.IntN(8)), Keep: sim.Keep(rng.IntN(4))}
 	if rng.IntN(3) == 0 {
-		l.Fail = victim
+		l.Hand = []Step{{c.when(hand), handFail, victim, 0}}
 		return l
 	}
 	effect := []fault.Effect{fault.Refuse, fault.PathLost, fault.Gone}[rng.IntN(3)]
@@ -269,14 +275,13 @@ func (c *Case) orphan(rng *rand.Rand) Life {
 	return l
 }
 
-// fault is a fault of a victim.
-func (c *Case) fault(rng *rand.Rand) fault.Rule {
-	victim := c.Victims[rng.IntN(len(c.Victims))]
+// fault is a fault of a disk.
+func (c *Case) fault(rng *rand.Rand, victim int) fault.Rule {
 	f := fault.Rule{Member: name(victim), After: rng.Int64N(int64(1) << rng.IntN(10))}
 	data := c.dataAt()
 	span := func(max int64) {
 		f.Len = 512 * (1 + rng.Int64N(max))
-		f.Off = data + 512*rng.Int64N((c.Sizes[victim]-f.Len)/512+1)
+		f.Off = data + 512*rng.Int64N((c.sizeOf(victim)-f.Len)/512+1)
 	}
 	op := func() { f.Ops = [...]fault.Ops{0, fault.Reads, fault.Writes, fault.Writes}[rng.IntN(4)] }
 	switch rng.IntN(10) {
@@ -322,6 +327,28 @@ func (c *Case) fault(rng *rand.Rand) fault.Rule {
 	return f
 }
 
+// disks is how many there are.
+func (c *Case) disks() int { return c.Members + c.Spares + c.Blanks }
+
+// sizeOf is a disk's room for data, about; bytes.
+func (c *Case) sizeOf(disk int) int64 {
+	if disk < c.Members {
+		return c.Sizes[disk]
+	}
+	return slices.Max(c.Sizes)
+}
+
+// block is what a disk takes requests in multiples of, bytes.
+func (c *Case) block(disk int) int64 {
+	if disk >= c.Members-c.Large && disk < c.Members || c.Large > 0 && disk%2 == 0 {
+		return 4096
+	}
+	return sector
+}
+
+// victim says whether the array does without that disk. All that stand in for a victim are victims.
+func (c *Case) victim(disk int) bool { return disk >= c.Members || slices.Contains(c.Victims, disk) }
+
 // dataAt is where members' data begins, bytes.
 func (c *Case) dataAt() int64 {
 	if c.Version == md.V10 {
@@ -335,7 +362,7 @@ func name(member int) string { return fmt.Sprintf("m%d", member) }
 // Spec is what the array is created with.
 func (c *Case) Spec() md.Spec {
 	s := md.Spec{
-		Level: c.Level, Layout: c.Layout, Chunk: c.Chunk, RaidDevices: c.Members, Version: c.Version, DataOffset: c.dataAt(), Bitmap: c.Bitmap,
+		Level: c.Level, Layout: c.Layout, Chunk: c.Chunk, RaidDevices: c.Members, Spares: c.Spares, Version: c.Version, DataOffset: c.dataAt(), Bitmap: c.Bitmap,
 		AssumeClean: c.Assumed, Name: "w", Created: time.Unix(1_700_000_000, 0), Rand: &source{rand.New(rand.NewPCG(c.Seed, 0x75756964))},
 	}
 	if s.Bitmap {
@@ -394,7 +421,7 @@ func ParseCase(text string) (c Case, err error) {
 		if first {
 			err, first = d.Decode(&c), false
 		} else {
-			life := Life{Twice: -1, Fail: -1}
+			life := Life{Twice: -1}
 			err = d.Decode(&life)
 			c.Lives = append(c.Lives, life)
 		}

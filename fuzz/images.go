@@ -9,61 +9,14 @@ import (
 	"graid/raid"
 )
 
-// outlook is what the members' images say about an array: read with no help from the engine.
-type outlook struct {
-	fresh  *super
-	supers []*super // by member; nil: not offered
-	here   []bool   // by role: in sync
-	dirty  bool
-	enough bool
-	refuse bool // dirty and degraded, with data that only parity knows
-}
-
-// look reads the images of the members offered.
-func (r *run) look(offered []int) outlook {
-	o := outlook{supers: make([]*super, r.Members), here: make([]bool, r.Members)}
-	for _, m := range offered {
-		s := r.super(m)
-		if o.supers[m] = s; s == nil || s.role(s.number) < 0 {
-			continue
-		}
-		if o.fresh == nil || s.events > o.fresh.events || s.events == o.fresh.events && s.resync < o.fresh.resync {
-			o.fresh = s
-		}
-	}
-	if o.fresh == nil {
-		return o
-	}
-	missing, data := 0, false
-	for m, s := range o.supers {
-		o.here[m] = s != nil && s.role(s.number) == m && s.events+1 >= o.fresh.events && o.fresh.role(s.number) == m
-		if !o.here[m] {
-			missing++
-			data = data || r.Level != 4 || m != r.Members-1
-		}
-	}
-	o.dirty = r.Level > 0 && o.fresh.resync != clean
-	o.enough = r.lay.enough(o.here)
-	if r.Level <= 0 {
-		o.enough = missing == 0
-	}
-	o.refuse = r.lay.parity != nil && o.dirty && missing > 0 && data
-	return o
-}
-
 // assemble starts the array, or judges why it does not start: then it returns nil, or what force started.
 func (r *run) assemble() *raid.Array {
 	r.recall()
-	var offered []int
-	for _, m := range r.shuffled() {
-		if !slices.Contains(r.life.Absent, m) {
-			offered = append(offered, m)
-		}
-	}
+	offered := r.offered()
 	o := r.look(offered)
 	open := func(force, twice bool) (*raid.Array, error) {
 		var members []raid.Member
-		r.paths = make([]string, r.Members)
+		r.paths = make([]string, len(r.disks))
 		for i, m := range offered {
 			r.paths[m] = name(m)
 			if r.life.Shuffle {
@@ -74,8 +27,11 @@ func (r *run) assemble() *raid.Array {
 		if twice {
 			members = append(members, raid.Member{Path: "copy", Dev: r.disks[r.life.Twice].Open()})
 		}
-		for m, here := range o.here {
-			r.lost[m] = !here
+		r.seats = slices.Repeat([]int{-1}, r.Members)
+		for role, here := range o.here {
+			if r.lost[role] = !here; here {
+				r.seats[role] = o.disk[role]
+			}
 		}
 		r.torn, r.unsynced = o.dirty, o.dirty
 		return raid.Assemble(ctx, members, raid.Options{Sched: r.host, Run: true, Force: force, Quiet: r.Quiet, OnEvent: r.hear})
@@ -95,14 +51,21 @@ func (r *run) assemble() *raid.Array {
 	case err == nil && !o.enough:
 		r.fail("too few members (here: %v): started", o.here)
 	case err == nil:
+		r.believes(o, a.Status())
 		return a
 	case o.refuse && strings.Contains(err.Error(), "--force") && o.enough:
 		r.seen["refused, forced"]++
 		r.halfMade()
 		if a, err = open(true, false); err == nil {
+			r.forced = true
+			r.believes(o, a.Status())
 			return a
 		}
 		r.fail("forced: %w", err)
+	case strings.Contains(err.Error(), "have each run without the other") && len(r.strangers(o)) > 0:
+		r.seen["refused, strangers left out"]++
+		r.life.Absent = append(slices.Clone(r.life.Absent), r.strangers(o)...)
+		return r.assemble()
 	case !o.enough && r.Beyond:
 		r.broken = true // honest
 		r.seen["refused"]++
@@ -114,14 +77,7 @@ func (r *run) assemble() *raid.Array {
 
 // recall has members come back that alone know what the array is at: to start it without them (--run) is to ask for what it was.
 func (r *run) recall() {
-	var all, offered []int
-	for m := range r.Members {
-		all = append(all, m)
-		if !slices.Contains(r.life.Absent, m) {
-			offered = append(offered, m)
-		}
-	}
-	newest, o := r.look(all), r.look(offered)
+	newest, o := r.look(r.everybody()), r.look(r.offered())
 	if o.fresh == nil || newest.fresh != nil && o.fresh.events < newest.fresh.events {
 		r.life.Absent = nil
 	}
@@ -129,13 +85,7 @@ func (r *run) recall() {
 
 // images judges what a closed array left on its members.
 func (r *run) images(state raid.Status, closed error) {
-	var offered []int
-	for m := range r.Members {
-		if !slices.Contains(r.life.Absent, m) {
-			offered = append(offered, m)
-		}
-	}
-	o := r.look(offered)
+	o := r.look(r.offered())
 	if r.Level > 0 {
 		for m, here := range o.here {
 			if here == r.lost[m] && !r.Beyond {
@@ -144,25 +94,32 @@ func (r *run) images(state raid.Status, closed error) {
 			}
 		}
 	}
-	for m, failed := range r.failed {
-		if s := r.super(m); failed && !r.Beyond && o.fresh.role(s.number) >= 0 {
-			r.fail("closed: %s has failed, and the superblocks say that it has role %d", name(m), o.fresh.role(s.number))
+	for d, failed := range r.failed {
+		if role := slices.Index(o.disk, d); failed && !r.Beyond && role >= 0 {
+			r.fail("closed: %s has failed, and the superblocks say that it has role %d", name(d), role)
 			return
 		}
 	}
-	for m, here := range o.here {
-		if n := r.disks[m].Unflushed(); here && n > 0 && !r.lost[m] && closed == nil {
-			r.fail("closed, and %d sectors of %s are not durable", n, name(m))
+	for role, d := range o.disk {
+		if d < 0 {
+			continue
+		}
+		if n := r.disks[d].Unflushed(); n > 0 && !r.lost[role] && closed == nil {
+			r.fail("closed, and %d sectors of %s are not durable", n, name(d))
 			return
 		}
-	}
-	for m, d := range r.disks {
-		if r.twoBad(m) {
+		if r.twoBad(o, role) {
 			continue // NB: raid6 reads around two bad sectors of a row, and rewrites neither
 		}
-		if d.Met() > 0 && o.here[m] && !r.torn && !r.Beyond && r.Level > 0 {
-			r.fail("%d sectors of %s could not be read, and were not rewritten", d.Met(), name(m))
-			return
+		if r.disks[d].Met() == 0 || !o.here[role] || r.torn || r.Beyond || r.Level <= 0 {
+			continue
+		}
+		for row := int64(0); row < r.lay.used; row += sector {
+			_, tainted := r.tainted[row] // where parities contradict each other nobody knows what to write
+			if r.disks[d].IsMet(r.dataAt()+row) && !tainted {
+				r.fail("row %d of %s could not be read, and was not rewritten", row, name(d))
+				return
+			}
 		}
 	}
 	agrees := r.lay.size() // array offsets below that have redundancy
@@ -185,18 +142,18 @@ func (r *run) images(state raid.Status, closed error) {
 	r.content(o, agrees, closed == nil)
 }
 
-// twoBad says whether a member of a raid6 has a bad sector near one of another member: within what is rewritten together.
-func (r *run) twoBad(m int) bool {
+// twoBad says whether who has a role of a raid6 has a bad sector near one of another member: within what is rewritten together.
+func (r *run) twoBad(o outlook, role int) bool {
 	if r.lay.second == nil {
 		return false
 	}
 	for row := int64(0); row < r.lay.rows; row += sector {
-		if !r.disks[m].IsBad(r.dataAt() + row) {
+		if !r.disks[o.disk[role]].IsBad(r.dataAt() + row) {
 			continue
 		}
-		for other := range r.disks {
-			for near := max(0, row-4096); near < row+4096; near += sector {
-				if other != m && r.disks[other].IsBad(r.dataAt()+near) {
+		for other, d := range o.disk {
+			for near := max(0, row-4096); near < row+4096 && d >= 0; near += sector {
+				if other != role && r.disks[d].IsBad(r.dataAt()+near) {
 					return true
 				}
 			}
@@ -205,20 +162,21 @@ func (r *run) twoBad(m int) bool {
 	return false
 }
 
-// at is a sector of a member's data area, nil if it cannot be read and nobody knows what it held.
+// at is a sector of a role's data area, nil if it cannot be read and nobody knows what it held.
 func (r *run) at(o outlook, role int, row int64) []byte {
-	from := o.supers[role].dataAt + row
-	if r.disks[role].IsBad(from) && r.disks[role].Image()[from] == 0xEE {
+	d := o.disk[role]
+	from := o.supers[d].dataAt + row
+	if r.disks[d].IsBad(from) && r.disks[d].Image()[from] == 0xEE {
 		return nil
 	}
-	return r.disks[role].Image()[from : from+sector]
+	return r.disks[d].Image()[from : from+sector]
 }
 
-// row is the sectors of a row of the members that are in sync, by role.
+// row is the sectors of a row of the members that have what they should have there, by role.
 func (r *run) row(o outlook, row int64) (of [][]byte, missing int) {
-	for role, here := range o.here {
+	for role := range o.disk {
 		var b []byte
-		if here {
+		if row < o.upTo(role) {
 			b = r.at(o, role, row)
 		}
 		if of = append(of, b); b == nil {
@@ -232,8 +190,12 @@ func (r *run) row(o outlook, row int64) (of [][]byte, missing int) {
 func (r *run) parities(o outlook, agrees int64) {
 	for row := int64(0); row < agrees; row += sector {
 		of, missing := r.row(o, row)
-		if _, tainted := r.tainted[row]; missing > 1 || missing == 1 && (tainted || !r.whole || r.lay.second == nil) {
+		roles, tainted := r.tainted[row]
+		if missing > 1 || missing == 1 && (tainted || !r.whole || r.lay.second == nil) {
 			continue
+		}
+		if roles != 0 && r.lay.second != nil {
+			continue // filled from one of two parities that did not agree
 		}
 		if !r.lay.holds(row, of) {
 			r.fail("closed, and the parity of row %d is not the sum (rows agree below %d, it says)", row, agrees)
@@ -247,7 +209,7 @@ func (r *run) copies(o outlook, agrees int64) {
 	for off := int64(0); off < agrees; off += sector {
 		var first []byte
 		for _, p := range r.lay.places(off) {
-			if !o.here[p.role] {
+			if p.row >= o.upTo(p.role) {
 				continue
 			}
 			b := r.at(o, p.role, p.row)
@@ -270,11 +232,11 @@ func (r *run) content(o outlook, agrees int64, durable bool) {
 		var b []byte
 		p := r.lay.places(lba * sector)
 		for _, p := range p {
-			if b == nil && o.here[p.role] {
+			if b == nil && p.row < o.upTo(p.role) {
 				b = r.at(o, p.role, p.row)
 			}
 		}
-		if b == nil && r.lay.parity != nil && (p[0].row < agrees || !o.here[p[0].role]) { // a bad sector where parity is not said to agree: nobody can tell
+		if b == nil && r.lay.parity != nil && (p[0].row < agrees || p[0].row >= o.upTo(p[0].role)) { // a bad sector where parity is not said to agree: nobody can tell
 			of, _ := r.row(o, p[0].row)
 			b = r.lay.solve(p[0].row, p[0].role, of)
 		}
@@ -294,6 +256,9 @@ func (r *run) content(o outlook, agrees int64, durable bool) {
 	}
 	if !slices.Contains(o.here, false) {
 		r.whole = r.whole || durable && agrees == r.lay.rows
-		maps.DeleteFunc(r.tainted, func(row int64, _ uint64) bool { return row < agrees })
+		maps.DeleteFunc(r.tainted, func(row int64, _ uint64) bool {
+			of, missing := r.row(o, row)
+			return row < agrees && missing == 0 && r.lay.holds(row, of)
+		})
 	}
 }

@@ -1,10 +1,8 @@
 package fuzz
 
 import (
-	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"graid/block"
 	"graid/raid"
@@ -16,7 +14,7 @@ import (
 func (r *run) live() {
 	l := r.life
 	r.host, r.lost, r.unsynced, r.cut, r.h = r.w.Host(fmt.Sprintf("life%d", r.number)), make([]bool, r.Members), false, false, newHistory()
-	r.failed = make([]bool, r.Members)
+	r.failed, r.forced = make([]bool, len(r.disks)), false
 	over, ended := r.host.NewEvent(), false
 	end := func(cut bool) {
 		if !ended {
@@ -56,6 +54,7 @@ func (r *run) live() {
 	if r.cut && r.err == nil {
 		r.seen[l.End.String()]++
 		r.crashed()
+		r.filled()
 	}
 	if r.w.Steps() > maxSteps {
 		r.fail("too long")
@@ -123,11 +122,14 @@ func (r *run) body() {
 	if r.life.Settle {
 		_ = a.Wait(ctx)
 	}
-	if r.err == nil {
+	if r.life.Rot && r.err == nil {
+		r.scrub(a)
+	} else if r.err == nil {
 		r.traffic(a)
 	}
 	if r.life.Finish {
 		_ = a.Wait(ctx)
+		r.replaced(a)
 	}
 	if r.err == nil {
 		r.verify(a)
@@ -142,7 +144,7 @@ func (r *run) body() {
 	}
 }
 
-// traffic is those who glance, clients side by side, and a hand that fails a member.
+// traffic is those who glance, clients side by side, and the owner.
 func (r *run) traffic(a *raid.Array) {
 	g := sched.NewGroup(r.host)
 	for i := range r.life.Glances {
@@ -158,15 +160,7 @@ func (r *run) traffic(a *raid.Array) {
 			}
 		})
 	}
-	if m := r.life.Fail; m >= 0 {
-		rng := r.w.Rand(fmt.Sprintf("hand of life %d", r.number), "when")
-		g.Go(func() {
-			r.host.Sleep(time.Duration(rng.Int64N(int64(r.Disk.Least)*1000 + 1)))
-			if err := a.Fail(ctx, r.paths[m]); err != nil && !r.Beyond && !errors.Is(err, raid.ErrNotMember) {
-				r.fail("to fail %s by hand: %w", name(m), err)
-			}
-		})
-	}
+	g.Go(func() { r.hand(a) })
 	g.Wait()
 }
 
@@ -179,8 +173,8 @@ func (r *run) aim() {
 	for range 4 {
 		p := r.lay.places(r.j.suspects[rng.IntN(len(r.j.suspects))] * sector)[0]
 		victim := r.Victims[rng.IntN(len(r.Victims))]
-		if at := r.dataAt() + p.row; p.row < r.lay.used {
-			r.disks[victim].Spoil(at)
+		if at, d := r.dataAt()+p.row, r.seats[victim]; d >= 0 && p.row < r.lay.used {
+			r.disks[d].Spoil(at)
 			r.seen["sector spoilt"]++
 		}
 	}
@@ -193,7 +187,7 @@ func clientName(id, life int) string { return fmt.Sprintf("client %d of life %d"
 // powerCut cuts a member's power.
 func (r *run) powerCut(d *sim.Disk) {
 	var torn []int64
-	if r.life.Destroy && slices.ContainsFunc(r.Victims, func(m int) bool { return name(m) == d.Name() }) {
+	if r.life.Destroy && r.victim(slices.Index(r.disks, d)) {
 		torn = d.Underway()
 	}
 	d.Cut(r.life.Keep)

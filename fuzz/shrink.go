@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -18,6 +19,7 @@ func Shrink(c Case, tries int, fails func(Case) bool) Case {
 		s.lives()
 		s.requests()
 		s.faults()
+		s.hands()
 		s.options()
 		s.sizes()
 		s.moments()
@@ -172,6 +174,13 @@ func (s *shrinker) faults() {
 	}
 }
 
+// hands leaves out what the owner does.
+func (s *shrinker) hands() {
+	for i := range s.best.Lives {
+		fewer(s.best.Lives[i].Hand, func(h []Step) bool { return s.again(i, func(c *Case) { c.Lives[i].Hand = slices.Clone(h) }) })
+	}
+}
+
 // options tries the plain value of everything that has one. Who the victims are, and whether there may be more than the array survives, says what
 // is a failure: that stays.
 func (s *shrinker) options() {
@@ -195,11 +204,16 @@ func (s *shrinker) options() {
 	}
 	for s.best.Members > 1 && s.try(withoutLast) {
 	}
+	for s.best.Blanks > 0 && s.try(func(c *Case) { c.Blanks--; c.withoutDisk(c.disks()) }) {
+	}
+	for s.best.Spares > 0 && s.try(func(c *Case) { c.Spares--; c.withoutDisk(c.Members + c.Spares) }) {
+	}
 	for i := range s.best.Lives {
 		for _, edit := range []func(l *Life){
 			func(l *Life) { l.Absent = nil },
 			func(l *Life) { l.Twice = -1 },
-			func(l *Life) { l.Fail = -1 },
+			func(l *Life) { l.Hand = nil },
+			func(l *Life) { l.Rot = false },
 			func(l *Life) { l.Shuffle = false },
 			func(l *Life) { l.Settle = false },
 			func(l *Life) { l.Finish = false },
@@ -217,23 +231,61 @@ func (s *shrinker) options() {
 	}
 }
 
-// withoutLast takes the last member away: whether there are enough left is found by trying.
+// withoutLast takes the last member away: whether there are enough left is found by trying. Spares and blanks move up.
 func withoutLast(c *Case) {
 	c.Members--
-	m := c.Members
-	there := func(role int) int {
-		if role == m {
-			return -1
-		}
-		return role
+	c.Sizes, c.Inlines, c.Large = c.Sizes[:c.Members], min(c.Inlines, c.Members), min(c.Large, c.Members)
+	if c.Mostly == c.Members {
+		c.Mostly = -1
 	}
-	gone := func(role int) bool { return role == m }
-	c.Sizes, c.Victims = c.Sizes[:m], slices.DeleteFunc(c.Victims, gone)
-	c.Mostly, c.Inlines, c.Large = there(c.Mostly), min(c.Inlines, m), min(c.Large, m)
+	c.withoutDisk(c.Members)
+}
+
+// withoutDisk has nothing be about disk m any more, and what is about later ones be about the one before.
+func (c *Case) withoutDisk(m int) {
+	there := func(d int) int {
+		switch {
+		case d == m:
+			return -1
+		case d > m:
+			return d - 1
+		}
+		return d
+	}
+	move := func(list []int) (moved []int) {
+		for _, d := range list {
+			if d = there(d); d >= 0 {
+				moved = append(moved, d)
+			}
+		}
+		return moved
+	}
+	c.Victims = move(c.Victims)
 	for i := range c.Lives {
 		l := &c.Lives[i]
-		l.Absent, l.Fail, l.Twice = slices.DeleteFunc(slices.Clone(l.Absent), gone), there(l.Fail), there(l.Twice)
-		l.Faults = slices.DeleteFunc(slices.Clone(l.Faults), func(f fault.Rule) bool { return f.Member == name(m) })
+		l.Absent, l.Twice = move(l.Absent), there(l.Twice)
+		var hand []Step
+		for _, s := range l.Hand {
+			if slices.Contains(onDisks, s.What) {
+				if s.Disk = there(s.Disk); s.Disk < 0 {
+					continue
+				}
+			}
+			hand = append(hand, s)
+		}
+		l.Hand = hand
+		var faults Faults
+		for _, f := range l.Faults {
+			var d int
+			if _, err := fmt.Sscanf(f.Member, "m%d", &d); err == nil {
+				if d = there(d); d < 0 {
+					continue
+				}
+				f.Member = name(d)
+			}
+			faults = append(faults, f)
+		}
+		l.Faults = faults
 	}
 }
 

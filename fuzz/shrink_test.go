@@ -34,7 +34,7 @@ func TestShrinkFindsWhatMatters(t *testing.T) {
 		for _, l := range s.Lives {
 			n += len(l.Faults)
 		}
-		if !fails(s) || s.Requests() != 1 || len(s.Lives) != 1 || n != 1 || s.Lives[0].Steps != 5 || s.Lives[0].Faults[0].After != 0 || s.Large != 0 || s.Lives[0].Fail != -1 {
+		if !fails(s) || s.Requests() != 1 || len(s.Lives) != 1 || n != 1 || s.Lives[0].Steps != 5 || s.Lives[0].Faults[0].After != 0 || s.Large != 0 || len(s.Lives[0].Hand) > 0 || s.Spares+s.Blanks > 0 {
 			t.Fatalf("seed %d: shrunk to\n%v", seed, s)
 		}
 	}
@@ -75,7 +75,8 @@ func TestCaseText(t *testing.T) {
 			t.Fatalf("seed %d: hash %016x, and from its text %016x", seed, drawn.Hash, r.Hash)
 		}
 	}
-	for _, bad := range []string{"", "{}\nx", `{"Nobody":1}`, "{}\n{\"Faults\":[\"m0\"]}", "{}\n{\"Clients\":[[\"q 1+1\"]]}"} {
+	for _, bad := range []string{"", "{}\nx", `{"Nobody":1}`, "{}\n{\"Faults\":[\"m0\"]}", "{}\n{\"Clients\":[[\"q 1+1\"]]}",
+		"{}\n{\"Hand\":[\"fail m1\"]}", "{}\n{\"Hand\":[\"1ms add\"]}", "{}\n{\"Hand\":[\"1ms check m1\"]}"} {
 		if _, err := ParseCase(bad); err == nil {
 			t.Errorf("%q: no error", bad)
 		}

@@ -10,6 +10,8 @@ type super struct {
 	roles          []uint16
 	dataAt, dataOf int64 // bytes: where its data area begins, and its length
 	used           int64 // bytes of each member
+	filling        bool  // it is not in sync: it has what it should have below filled, bytes of its data area
+	filled         int64
 }
 
 const clean = 1<<64 - 1
@@ -23,7 +25,7 @@ func readSuper(image []byte, at int64) *super {
 	}
 	s := &super{
 		used: int64(u64(b[80:])) * sector, dataAt: int64(u64(b[128:])) * sector, dataOf: int64(u64(b[136:])) * sector,
-		number: int(u32(b[160:])), events: u64(b[200:]), resync: u64(b[208:]),
+		filling: u32(b[8:])&2 != 0, filled: int64(u64(b[152:])) * sector, number: int(u32(b[160:])), events: u64(b[200:]), resync: u64(b[208:]),
 	}
 	for i := range int(u32(b[220:])) {
 		s.roles = append(s.roles, u16(b[256+2*i:]))
@@ -31,10 +33,21 @@ func readSuper(image []byte, at int64) *super {
 	return s
 }
 
-// role is what s says that the member of that number is, -1 for none.
+// role is what s says that the member of that number is: a role, or that it is a spare or nobody, or that it failed.
 func (s *super) role(number int) int {
-	if r := s.roles[number]; r < 0xff00 {
-		return int(r)
+	if number < 0 || number >= len(s.roles) {
+		return spare
 	}
-	return -1
+	switch r := s.roles[number]; {
+	case r < 0xff00:
+		return int(r)
+	case r == 0xfffe:
+		return faulty
+	}
+	return spare
 }
+
+const (
+	spare  = -1
+	faulty = -2
+)

@@ -85,12 +85,15 @@ type run struct {
 	number   int
 	life     Life
 	host     *sim.Host
-	paths    []string // by role
-	lost     []bool   // by role: missing, or failed
-	failed   []bool   // by role: failed in this life
+	paths    []string // by disk; of one that was not offered, none
+	seats    []int    // by role: the disk that has it and is in sync; -1: none
+	lost     []bool   // by role: missing, failed, or not filled yet
+	failed   []bool   // by disk: failed in this life
+	forced   bool     // it was dirty, and is taken for clean
 	torn     bool     // it went down dirty: copies, or data and parity, may have differed when this life began
 	unsynced bool     // and resync is not done
 	broken   bool
+	rotten   bool // redundancy was spoilt on purpose
 	cut      bool
 }
 
@@ -142,20 +145,19 @@ func (r *run) story() {
 func (r *run) create() bool {
 	r.host = r.w.Host("creator")
 	var members []raid.Member
-	for i, n := range r.Sizes {
+	for i := range r.Case.disks() {
 		o := r.Disk
-		o.Size, o.Inline = r.dataAt()+n+(64<<10), i < r.Inlines
-		if i >= r.Members-r.Large {
-			o.Block = 4096
-		}
+		o.Size, o.Inline, o.Block = r.dataAt()+r.sizeOf(i)+(64<<10), i < r.Inlines, r.block(i)
 		d := r.w.Disk(name(i), o)
-		if !r.Assumed {
+		if !r.Assumed || i >= r.Members {
 			for k := range d.Image() {
 				d.Image()[k] = 0xE0 + byte(i)
 			}
 		}
 		r.disks = append(r.disks, d)
-		members = append(members, raid.Member{Path: name(i), Dev: d.Open(), WriteMostly: i == r.Mostly})
+		if i < r.Members+r.Spares {
+			members = append(members, raid.Member{Path: name(i), Dev: d.Open(), WriteMostly: i == r.Mostly})
+		}
 	}
 	if _, err := raid.Create(ctx, r.Spec(), members, raid.Options{Sched: r.host}); err != nil {
 		r.fail("create: %w", err)
@@ -163,7 +165,7 @@ func (r *run) create() bool {
 	}
 	var sizes []int64
 	var used int64
-	for i, d := range r.disks {
+	for i, d := range r.disks[:r.Members+r.Spares] {
 		s := r.super(i)
 		if s == nil || d.Unflushed() > 0 {
 			r.fail("created, but %s has no superblock, or %d sectors that are not durable", name(i), d.Unflushed())
@@ -171,6 +173,7 @@ func (r *run) create() bool {
 		}
 		sizes, used = append(sizes, s.dataOf), s.used
 	}
+	sizes = sizes[:r.Members]
 	r.lay = newLayout(r.Level, r.Layout, r.Chunk, sizes, used)
 	first := zero
 	if !r.Assumed {
@@ -237,13 +240,16 @@ func (r *run) halfMade() {
 	r.stain()
 }
 
-// mended is what the judges learn when a write succeeded while parity was not to be believed: it made the parity of its rows anew, from all their data.
+// mended is what the judges learn when a write succeeded while parity was not to be believed: it made the parity of its rows anew, from all
+// their data. What was computed before then is what it is.
 func (r *run) mended(lba, n int64) {
-	if r.lay.parity == nil || !r.unsynced || slices.Contains(r.lost, true) {
+	if r.lay.parity == nil || !r.unsynced || r.forced || slices.Contains(r.lost, true) {
 		return
 	}
 	for i := lba; i < lba+n; i++ {
-		delete(r.tainted, r.lay.places(i * sector)[0].row)
+		if row := r.lay.places(i * sector)[0].row; r.tainted[row] == 0 {
+			delete(r.tainted, row)
+		}
 	}
 }
 
@@ -280,9 +286,25 @@ func (r *run) computed(role int) bool {
 	return r.lost[role] || r.lay.second != nil && slices.Contains(r.lost, true) && r.ailing(role)
 }
 
-// ailing says whether a member may fail, or fail to read, in this life.
+// ailing says whether who has a role may fail, or fail to read, in this life. Whoever stands in for a victim may be any of the disks beside.
 func (r *run) ailing(role int) bool {
-	return r.life.Fail == role || r.disks[role].BadSectors() > 0 || slices.ContainsFunc(r.life.Faults, func(f fault.Rule) bool { return f.Member == name(role) })
+	of := func(d int) bool {
+		return r.faulty(d) || slices.ContainsFunc(r.life.Hand, func(s Step) bool { return s.What == handFail && s.Disk == d })
+	}
+	if of(role) {
+		return true
+	}
+	for d := r.Members; d < len(r.disks) && r.victim(role); d++ {
+		if of(d) {
+			return true
+		}
+	}
+	return false
+}
+
+// faulty says whether something may be wrong with a disk in this life.
+func (r *run) faulty(disk int) bool {
+	return r.disks[disk].BadSectors() > 0 || slices.ContainsFunc(r.life.Faults, func(f fault.Rule) bool { return f.Member == name(disk) })
 }
 
 func (r *run) anyAiling() bool {
@@ -307,14 +329,25 @@ func (r *run) hear(e raid.Event) {
 	r.seen[e.Kind]++
 	switch e.Kind {
 	case raid.EventFail:
-		if role := slices.Index(r.paths, e.Member); role >= 0 {
-			r.lost[role], r.failed[role] = true, true
+		disk := slices.Index(r.paths, e.Member)
+		if r.failed[disk] = true; !r.victim(disk) {
+			r.fail("%s failed, which nothing was wrong with: %s", name(disk), e.Detail)
+		}
+		if role := slices.Index(r.seats, disk); role >= 0 {
+			r.lost[role], r.seats[role] = true, -1
 			r.halfMade()
 			r.stain()
-			if !slices.Contains(r.Victims, role) {
-				r.fail("%s failed, which nothing was wrong with: %s", name(role), e.Detail)
-			}
 		}
+	case raid.EventSpareActive:
+		role := -1
+		_, _ = fmt.Sscanf(e.Detail, "role %d", &role)
+		if role < 0 || role >= r.Members || !r.lost[role] {
+			r.fail("%s says that it is filled: %s", e.Member, e.Detail)
+			return
+		}
+		r.lost[role], r.seats[role] = false, slices.Index(r.paths, e.Member)
+	case raid.EventMismatch:
+		r.differs(e.Detail)
 	case raid.EventBroken:
 		if r.broken = true; !r.Beyond {
 			r.fail("the array broke down: %s", e.Detail)
@@ -328,7 +361,7 @@ func (r *run) hear(e raid.Event) {
 
 // shuffled is the order in which members are offered.
 func (r *run) shuffled() []int {
-	order := make([]int, r.Members)
+	order := make([]int, len(r.disks))
 	for i := range order {
 		order[i] = i
 	}

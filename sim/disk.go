@@ -103,6 +103,9 @@ func (d *Disk) Met() (n int) {
 	return n
 }
 
+// IsMet says whether the sector at off cannot be read, and a read has met it.
+func (d *Disk) IsMet(off int64) bool { return d.c.bad[off/Sector*Sector] }
+
 // ForgetMet is as if no read had met them.
 func (d *Disk) ForgetMet() {
 	for off := range d.c.bad {
@@ -130,6 +133,18 @@ func (d *Disk) Destroy(off int64) {
 		d.c.now[off+i] = 0xEE
 	}
 	delete(d.c.versions, off)
+}
+
+// Flip flips every bit of the sector at off, durably, and nobody is told.
+func (d *Disk) Flip(off int64) {
+	for i := range int64(Sector) {
+		d.c.now[off+i] ^= 0xFF
+		for _, v := range d.c.versions[off] {
+			if v.data != nil {
+				v.data[i] ^= 0xFF
+			}
+		}
+	}
 }
 
 // Saved is what a disk held at some time.

@@ -1,0 +1,93 @@
+package fuzz
+
+import (
+	"bytes"
+	"fmt"
+
+	"graid/raid"
+)
+
+// differs judges a mismatch that a check or repair found.
+func (r *run) differs(what string) {
+	if r.rotten || r.Beyond || r.unsynced || r.forced || r.spoilt || !r.whole && r.lay.parity != nil || len(r.tainted) > 0 {
+		return
+	}
+	for d := range r.disks {
+		if r.torn && r.faulty(d) {
+			return
+		}
+	}
+	r.fail("everything agreed, and a check found %s", what)
+}
+
+// scrub is a life in which nobody reads or writes: some redundancy is spoilt unnoticed, a check finds it and changes nothing, and a repair
+// brings back what was there.
+func (r *run) scrub(a *raid.Array) {
+	s := a.Status()
+	if s.Degraded > 0 || r.torn || r.broken || !r.whole || len(r.tainted) > 0 || r.anyAiling() || r.Mostly >= 0 {
+		return
+	}
+	_ = a.Wait(ctx)
+	before := r.areas()
+	pieces := r.rot()
+	after := r.areas()
+	r.rotten = true
+	defer func() { r.rotten = false }()
+	for i, work := range []func() error{a.Check, a.Check, a.Repair, a.Check} {
+		if err := work(); err != nil {
+			r.fail("scrub: %w", err)
+			return
+		}
+		_ = a.Wait(ctx)
+		want, what := after, "a check changed something"
+		if i >= 2 {
+			want, what = before, "a repair did not bring back what was there"
+		}
+		for d, b := range r.areas() {
+			if !bytes.Equal(b, want[d]) {
+				r.fail("%s, on %s", what, name(d))
+				return
+			}
+		}
+		// NB: a repair counts a piece again when what it writes together is less than what it compares together.
+		if got := a.Status().MismatchSectors; got > 0 != (i < 3) || r.lay.parity != nil && i < 2 && got != 8*pieces {
+			r.fail("%d pieces of redundancy were spoilt, and scrub %d of 4 counts %d sectors", pieces, i, got)
+			return
+		}
+	}
+	r.seen["scrubbed"]++
+}
+
+// areas is the data areas of all members.
+func (r *run) areas() (list [][]byte) {
+	for _, d := range r.seats {
+		at := r.dataAt()
+		list = append(list, bytes.Clone(r.disks[d].Image()[at:at+r.lay.used]))
+	}
+	return list
+}
+
+// rot spoils parity, or copies that are not the first, and says in how many different pieces of 4 KiB.
+func (r *run) rot() int64 {
+	rng := r.w.Rand(fmt.Sprintf("rot of life %d", r.number), "sectors")
+	pieces := map[int64]bool{}
+	for range 1 + rng.IntN(3) {
+		var p place
+		if r.lay.parity != nil {
+			p.row = rng.Int64N(r.lay.rows/sector) * sector
+			stripe := p.row / r.lay.chunk
+			if p.role = r.lay.parity[stripe]; r.lay.second != nil && rng.IntN(2) == 0 {
+				p.role = r.lay.second[stripe]
+			}
+		} else {
+			copies := r.lay.places(rng.Int64N(r.lay.size()/sector) * sector)
+			p = copies[1+rng.IntN(len(copies)-1)]
+		}
+		if pieces[p.row/4096] {
+			continue // spoilt twice it might be right again
+		}
+		pieces[p.row/4096] = true
+		r.disks[r.seats[p.role]].Flip(r.dataAt() + p.row)
+	}
+	return int64(len(pieces))
+}
