@@ -111,6 +111,9 @@ func reorder(v *verb, args []string) (ordered []string, asked bool, err error) {
 			return nil, true, nil
 		}
 		f := v.flag(name)
+		if short := v.joined(arg); f == nil && short != nil {
+			f, value, joined = short, arg[2:], true
+		}
 		if f == nil {
 			return nil, false, unknownFlag(v, arg)
 		}
@@ -138,6 +141,17 @@ func (v *verb) flag(name string) *flag {
 		if name == f.name || name == f.short && name != "" {
 			return &v.flags[i]
 		}
+	}
+	return nil
+}
+
+// joined is the option of an argument such as -l5 or -e1.2, as they are often written for mdadm; nil if it is none.
+func (v *verb) joined(arg string) *flag {
+	if len(arg) < 3 || arg[1] == '-' || arg[2] < '0' || arg[2] > '9' {
+		return nil
+	}
+	if f := v.flag(arg[1:2]); f != nil && f.value != "" {
+		return f
 	}
 	return nil
 }

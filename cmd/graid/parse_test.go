@@ -42,6 +42,7 @@ func TestReorder(t *testing.T) {
 		"--level=5 a":                 "--level=5 -- a",
 		"-l 5 -f a":                   "--level=5 --force -- a",
 		"a -f":                        "--force -- a",
+		"-l5 a -l1=2 b":               "--level=5 --level=1=2 -- a b",
 		"a -- --level -f":             "-- a --level -f",
 		"a - b":                       "-- a - b",
 		"--nbd x a --nbd y":           "--nbd=x --nbd=y -- a",
@@ -60,6 +61,10 @@ func TestReorder(t *testing.T) {
 		"--zzz":     "`graid help v` lists",
 		"a --level": "--level needs a value: L",
 		"--force=1": "--force takes no value",
+		"-f1":       "unknown option -f1",
+		"-l":        "--level needs a value",
+		"-lx":       "unknown option -lx",
+		"--l5":      "unknown option --l5",
 	} {
 		_, _, err := reorder(v, strings.Fields(in))
 		require.ErrorContains(t, err, want, in)
