@@ -166,7 +166,7 @@ func (r *run) twoBad(o outlook, role int) bool {
 func (r *run) at(o outlook, role int, row int64) []byte {
 	d := o.disk[role]
 	from := o.supers[d].dataAt + row
-	if r.disks[d].IsBad(from) && r.disks[d].Image()[from] == 0xEE {
+	if o.supers[d].isBad(from) || r.disks[d].IsBad(from) && r.disks[d].Image()[from] == 0xEE {
 		return nil
 	}
 	return r.disks[d].Image()[from : from+sector]

@@ -12,6 +12,7 @@ type super struct {
 	used           int64 // bytes of each member
 	filling        bool  // it is not in sync: it has what it should have below filled, bytes of its data area
 	filled         int64
+	bad            []int64 // its bad block log: where a run begins on the device, and where it ends, bytes
 }
 
 const clean = 1<<64 - 1
@@ -27,10 +28,26 @@ func readSuper(image []byte, at int64) *super {
 		used: int64(u64(b[80:])) * sector, dataAt: int64(u64(b[128:])) * sector, dataOf: int64(u64(b[136:])) * sector,
 		filling: u32(b[8:])&2 != 0, filled: int64(u64(b[152:])) * sector, number: int(u32(b[160:])), events: u64(b[200:]), resync: u64(b[208:]),
 	}
+	if log := at + int64(int32(u32(b[188:])))*sector; u32(b[8:])&8 != 0 {
+		for e := u64(image[log:]); e != 1<<64-1; e = u64(image[log:]) {
+			s.bad = append(s.bad, int64(e>>10)*sector, int64(e>>10+e&0x3ff)*sector)
+			log += 8
+		}
+	}
 	for i := range int(u32(b[220:])) {
 		s.roles = append(s.roles, u16(b[256+2*i:]))
 	}
 	return s
+}
+
+// isBad says whether the sector at that byte of the device is in the bad block log.
+func (s *super) isBad(at int64) bool {
+	for i := 0; i < len(s.bad); i += 2 {
+		if s.bad[i] <= at && at < s.bad[i+1] {
+			return true
+		}
+	}
+	return false
 }
 
 // role is what s says that the member of that number is: a role, or that it is a spare or nobody, or that it failed.

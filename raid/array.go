@@ -187,6 +187,9 @@ func (o *op) carryOut(r block.Request) (int64, error) {
 			o.calc()
 			o.perform(o.plan.Writes, r.Flags)
 		}
+		if !o.failed && len(o.plan.Writes) > 0 {
+			o.a.forgiveWritten(o)
+		}
 		if o.failed {
 			if err := o.a.learn(o); err != nil {
 				return 0, err

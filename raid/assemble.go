@@ -129,11 +129,13 @@ func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) err
 }
 
 func newMember(m Member, e *md.Examined, role int) *member {
-	return &member{
+	n := &member{
 		path: m.Path, dev: m.Dev, inline: m.Dev.Info().Inline,
 		offset: int64(e.SB.DataOffset) * md.Sector, size: int64(e.SB.DataSize) * md.Sector,
 		sb: e.SB, role: role, state: MemberInSync,
 	}
+	n.bad.Store(badSpans(e))
+	return n
 }
 
 // permit decides whether the array may be written, and fills Info.

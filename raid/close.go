@@ -25,6 +25,7 @@ func (a *Array) Close() error {
 		err = a.flush(context.Background())
 		a.tidy(true)
 		a.settle(true)
+		a.saveLogs()
 		if a.sync.ran.Load() {
 			a.checkpoint()
 		}

@@ -52,6 +52,9 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 		sb.SetUpdated(now)
 		errs[i] = sb.SetRoles(roles)
 		sb.CorrectedReads = uint32(m.corrected.Load())
+		if sb.Features &^= md.FeatureBadBlocks; m.bad.Load() != nil {
+			sb.Features |= md.FeatureBadBlocks
+		}
 		if m.role >= 0 && m.state == MemberInSync {
 			sb.Features &^= md.FeatureRecovery | md.FeatureRecoveryBitmap
 			sb.RecoveryOffset = 0
@@ -141,6 +144,19 @@ func (a *Array) writeRecords(m *member, sb *md.Superblock) error {
 		if err := block.Sync(ctx, m.dev); err != nil {
 			return err
 		}
+	}
+	if m.logStale {
+		// What was struck off has been written, but need not be on the media.
+		if err := block.Sync(ctx, m.dev); err != nil {
+			return err
+		}
+		if err := md.WriteBadBlocks(ctx, m.dev, sb, m.log()); err != nil {
+			return err
+		}
+		if err := block.Sync(ctx, m.dev); err != nil {
+			return err
+		}
+		m.logStale = false
 	}
 	if err := md.WriteSuperblock(ctx, m.dev, sb, 0); err != nil {
 		return err

@@ -16,7 +16,7 @@ func (a *Array) correct(o *op) {
 	}
 	for _, b := range o.bad {
 		for _, b := range a.narrow(o.view.members[b.role], b, nil) {
-			if err := a.rewrite(b); err != nil {
+			if err := a.rewrite(o.view.members[b.role], b); err != nil {
 				a.tell(EventUncorrectable, o.view.members[b.role].path, err.Error())
 				continue
 			}
@@ -40,15 +40,15 @@ func (a *Array) narrow(m *member, b badRows, list []badRows) []badRows {
 	buf := block.Alloc(max(cut, n-cut))
 	for _, part := range []plan.Span{{Lo: 0, Hi: cut}, {Lo: cut, Hi: n}} {
 		p := badRows{b.role, plan.Span{Lo: b.row.Lo + part.Lo, Hi: b.row.Lo + part.Hi}, plan.Span{Lo: b.pos.Lo + part.Lo, Hi: b.pos.Lo + part.Hi}}
-		if block.ReadAt(context.Background(), m.dev, buf[:part.Len()], m.offset+p.row.Lo) != nil {
+		if m.isBad(p.row) || block.ReadAt(context.Background(), m.dev, buf[:part.Len()], m.offset+p.row.Lo) != nil {
 			list = a.narrow(m, p, list)
 		}
 	}
 	return list
 }
 
-// rewrite fills the rows of b, and reads them back.
-func (a *Array) rewrite(b badRows) error {
+// rewrite fills the rows of b, which m could not read, and reads them back. If m has left the array meanwhile that is the end of it.
+func (a *Array) rewrite(m *member, b badRows) error {
 	o := a.getOp()
 	defer a.putOp(o)
 	o.avoid = plan.RoleSet(0).With(b.role)
@@ -59,11 +59,14 @@ func (a *Array) rewrite(b badRows) error {
 		}
 		at.Lo += n
 	}
+	if o.view.members[b.role] != m {
+		return nil
+	}
 	check := block.Alloc(b.row.Len())
-	m := o.view.members[b.role]
 	if err := block.ReadAt(context.Background(), m.dev, check, m.offset+b.row.Lo); err != nil {
 		return a.loseOrKeep(o, b.role, err)
 	}
+	a.forgive(m, b.row)
 	return nil
 }
 

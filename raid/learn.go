@@ -25,9 +25,11 @@ func (a *Array) learn(o *op) error {
 		}
 		io, m := &o.ios[i], o.view.members[o.ios[i].Role]
 		class := block.Classify(err)
-		if io.Op == block.Read {
+		switch {
+		case err == errRecordedBad:
+		case io.Op == block.Read:
 			m.readErrors.Add(1)
-		} else {
+		default:
 			wrote = true
 			m.writeErrors.Add(1)
 		}

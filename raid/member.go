@@ -15,13 +15,16 @@ type member struct {
 	size   int64 // of the data area, bytes
 	inline bool  // dev's Read and Write are done in place
 
+	bad atomic.Pointer[badList] // its bad block log; nil = empty. Changed under Array.meta
+
 	// Guarded by Array.meta.
-	bitmap *intent        // the bitmap that it holds; nil = none, or not known which
-	byBits bool           // of one that is being filled: it lacks only what the bitmap says
-	sb     *md.Superblock // as it was last written; nil for a level that never writes one
-	role   int            // -1: a spare
-	state  string         // MemberInSync, …
-	saved  int64          // of one that is being filled: its progress as of the last flush, bytes of its data area
+	logStale bool           // the log on the member is another one
+	bitmap   *intent        // the bitmap that it holds; nil = none, or not known which
+	byBits   bool           // of one that is being filled: it lacks only what the bitmap says
+	sb       *md.Superblock // as it was last written; nil for a level that never writes one
+	role     int            // -1: a spare
+	state    string         // MemberInSync, …
+	saved    int64          // of one that is being filled: its progress as of the last flush, bytes of its data area
 
 	readErrors, writeErrors, corrected atomic.Int64
 }

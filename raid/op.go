@@ -176,6 +176,10 @@ func (o *op) one(i int) {
 	case block.Flush:
 		r = block.Request{Op: block.Flush}
 	case block.Read:
+		if m.isBad(plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len}) {
+			o.errs[i] = errRecordedBad
+			return
+		}
 		r.Flags, r.Buf = o.flags&block.NoWait, o.mem(io.Ref)
 	case block.Write:
 		r.Flags, r.Buf = o.flags&block.FUA, o.mem(io.Ref)

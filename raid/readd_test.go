@@ -136,3 +136,54 @@ func TestReAddRefused(t *testing.T) {
 		require.NoError(t, a.Close())
 	}
 }
+
+// TestSuccessorHasNothingYet has a spare fail in the middle of its recovery, and the member whose role it took come back meanwhile: that one has nothing
+// of what the spare was given.
+func TestSuccessorHasNothingYet(t *testing.T) {
+	g, a, want := away(t, bitmapped[1])
+	spare := g.another(memberSize)
+	held := g.faulty[4].Hold(func(r block.Request) bool { return r.Op == block.Write && r.Off > 3<<20 })
+	require.NoError(t, a.Add(ctx, spare, AddOptions{Anew: true}))
+	held.Await(1)
+	require.NoError(t, a.Fail(ctx, spare.Path))
+	require.NoError(t, a.Add(ctx, Member{Path: "back", Dev: g.faulty[3]}, AddOptions{ReAdd: true}))
+	held.Release()
+	require.NoError(t, a.Wait(ctx))
+	require.Zero(t, a.Status().Degraded)
+	holds(t, a, want)
+	agrees(t, a)
+	require.NoError(t, a.Close())
+}
+
+// TestRemovedWhileItIsCorrected removes a member between a read that it could not answer and the rewriting of what was bad.
+func TestRemovedWhileItIsCorrected(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 3)
+	want := fill(t, g)
+	a := g.open()
+	unreadable(g, 0, 1<<20+8192)
+	again := make(chan struct{})
+	reads := new(atomic.Int64)
+	bad := g.faulty[0]
+	go func() {
+		for reads.Load() == 0 {
+			a.sched.Sleep(1)
+		}
+		_ = a.Fail(ctx, "m0")
+		_ = a.Remove(ctx, "m0")
+		close(again)
+	}()
+	bad.Before(func(r block.Request) error {
+		switch {
+		case r.Op != block.Read || !data(r):
+			return nil
+		case r.Len < 64<<10: // narrowing down
+			reads.Add(1)
+			<-again
+		}
+		return block.ErrMedia
+	})
+	holds(t, a, want[:64<<10])
+	<-again
+	require.Equal(t, 1, a.Status().Degraded)
+	require.NoError(t, a.Close())
+}

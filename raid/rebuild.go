@@ -39,7 +39,7 @@ func (a *Array) posOf(row int64) int64 {
 // read from it, and every write goes to it all the same.
 func (a *Array) rebuild() {
 	v := a.view.Load()
-	roles := a.rebuilding(v)
+	roles, whose := a.rebuilding(v), v.members
 	at := a.geo.SyncSize
 	for role := range a.geo.Roles {
 		if roles.Has(role) {
@@ -52,7 +52,7 @@ func (a *Array) rebuild() {
 	bits := a.missedBits(roles)
 	for at < a.geo.SyncSize {
 		v := a.view.Load()
-		roles &= a.rebuilding(v)
+		roles &= a.stillFilling(v, whose)
 		if a.closing.Load() || v.broken != nil || roles == 0 {
 			break
 		}
@@ -60,7 +60,7 @@ func (a *Array) rebuild() {
 		if bits != nil {
 			if piece = bits.next(at, a.geo.SyncSize, intentOn); piece.Lo > at {
 				at = piece.Lo
-				a.advance(roles, at)
+				a.advance(roles, whose, at)
 				continue
 			}
 		}
@@ -70,15 +70,15 @@ func (a *Array) rebuild() {
 			a.tell(EventUncorrectable, "", fmt.Sprintf("recovery stopped at %d of %d bytes: %v", at, a.geo.SyncSize, err))
 			return
 		}
-		a.advance(roles, at)
+		a.advance(roles, whose, at)
 		if w.due() {
 			a.checkpoint()
 		}
 	}
-	if roles &= a.rebuilding(a.view.Load()); at < a.geo.SyncSize || roles == 0 {
+	if roles &= a.stillFilling(a.view.Load(), whose); at < a.geo.SyncSize || roles == 0 {
 		return
 	}
-	if err := a.promote(roles); err != nil {
+	if err := a.promote(roles, whose); err != nil {
 		a.sync.halted.Store(true)
 		a.tell(EventUncorrectable, "", "recovery is done, but could not be written down: "+err.Error())
 		return
@@ -109,11 +109,16 @@ func (a *Array) refill(span plan.Span) (int64, error) {
 		}
 		n, err := o.plansSync(v, span, plan.Recover)
 		if err != nil {
-			if o.cause != nil {
-				a.uncorrectable(o)
-				return 0, fmt.Errorf("%s: what was there cannot be computed: %w", v.members[o.bad[0].role].path, o.cause)
+			if o.cause == nil {
+				return 0, err
 			}
-			return 0, err
+			if span.Len() > a.sector() {
+				span.Hi = span.Lo + half(min(span.Len(), syncNarrow), a.sector())
+				o.avoid, o.cause, o.bad = 0, nil, o.bad[:0]
+				continue
+			}
+			a.uncorrectable(o)
+			return span.Len(), a.condemn(o, span)
 		}
 		if asked, _ := o.lock(true, false); asked && a.view.Load() != v {
 			continue // made with an old View
@@ -129,6 +134,9 @@ func (a *Array) refill(span plan.Span) (int64, error) {
 			}
 			continue
 		}
+		a.forgiveWritten(o)
+		o.unlock()
+		a.correct(o)
 		return n, nil
 	}
 }
@@ -147,12 +155,24 @@ func (o *op) plansSync(v *view, span plan.Span, kind plan.Kind) (int64, error) {
 	return n, err
 }
 
+// stillFilling is the roles whose members are being filled and are the same as in whose: one that failed may have been succeeded by another, which
+// has nothing of what the first was given.
+func (a *Array) stillFilling(v *view, whose []*member) plan.RoleSet {
+	roles := a.rebuilding(v)
+	for role, m := range v.members {
+		if m != whose[role] {
+			roles = roles.Without(role)
+		}
+	}
+	return roles
+}
+
 // advance lets members of roles be read up to where the sync space below pos has them filled.
-func (a *Array) advance(roles plan.RoleSet, pos int64) {
+func (a *Array) advance(roles plan.RoleSet, whose []*member, pos int64) {
 	rows := a.rowsBelow(pos)
 	a.change(func(v *view) {
 		for role := range v.Recovered {
-			if (roles & a.rebuilding(v)).Has(role) {
+			if (roles & a.stillFilling(v, whose)).Has(role) {
 				v.Recovered[role] = max(v.Recovered[role], rows)
 			}
 		}
@@ -160,9 +180,12 @@ func (a *Array) advance(roles plan.RoleSet, pos int64) {
 }
 
 // promote makes members of roles, which are filled, members in sync.
-func (a *Array) promote(roles plan.RoleSet) error {
+func (a *Array) promote(roles plan.RoleSet, whose []*member) error {
 	a.meta.Lock()
 	defer a.unlock()
+	if roles &= a.stillFilling(a.view.Load(), whose); roles == 0 {
+		return nil
+	}
 	for {
 		dead, why := a.flushAll()
 		if dead == 0 {

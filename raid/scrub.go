@@ -114,6 +114,7 @@ func (a *Array) compare(at int64, repair bool) (int64, error) {
 				}
 				continue
 			}
+			a.forgiveWritten(o)
 		}
 		o.unlock()
 		a.correct(o)

@@ -37,7 +37,8 @@ const (
 	EventRebuildEnd    = "RebuildFinished"
 	EventMismatch      = "MismatchFound" // by a check or repair: copies, or parity and data, do not agree
 	EventSpareAdded    = "NewSpare"
-	EventReAdded       = "ReAdded" // a member that was away has its role back, and lacks only what the bitmap says
+	EventBadBlock      = "BadBlock" // recovery could not compute what is to be there: recorded in the member's bad block log
+	EventReAdded       = "ReAdded"  // a member that was away has its role back, and lacks only what the bitmap says
 	EventRemoved       = "Removed"
 	EventSpareActive   = "SpareActive"        // a member was filled and is in sync, and the others say so durably
 	EventCorrected     = "ReadErrorCorrected" // a member could not read; the bytes came from redundancy and were written back

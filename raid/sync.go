@@ -171,5 +171,6 @@ func (a *Array) syncStep(o *op, kind *plan.Kind, span *plan.Span) (again bool, e
 	if o.perform(o.plan.Writes, 0); o.failed {
 		return true, a.learn(o)
 	}
+	a.forgiveWritten(o)
 	return false, nil
 }

@@ -187,8 +187,8 @@ func (j *judge) readOnly() {
 		if e.SB.Features&FeatureReplacement != 0 {
 			say(e.Path + ": a replacement is under way")
 		}
-		if e.SB.Features&FeatureBadBlocks != 0 || len(e.BadBlocks) > 0 {
-			say(e.Path + ": its bad block log is not empty")
+		if len(e.BadBlocks) > 0 && (e.SB.Version == V090 || e.SB.BBLogOffset == 0 || e.SB.BBLogShift != 0) {
+			say(e.Path + ": its bad block log cannot be kept up to date")
 		}
 		if e.SB.Role() < 0 || e.SB.Features&FeatureBitmap == 0 {
 			continue

@@ -271,7 +271,7 @@ func TestDecide(t *testing.T) {
 		// To be read only, or not at all.
 		{5, "0@5:012!ppl 1@5:012!ppl 2@5:012!ppl", "start | 0 1 2 ro1", "", "", ""},
 		{5, "0@5:012!journal 1@5:012!journal 2@5:012!journal 3@5:012j!journal", "start | 0 1 2 ro1", "", "", ""},
-		{5, "0@5:012 1@5:012!bad 2@5:012", "start | 0 1 2 ro1", "", "", ""},
+		{5, "0@5:012 1@5:012!bad 2@5:012", "start | 0 1 2", "", "", ""},
 		{5, "0@5:012!bitmap6 1@5:012!bitmaperr 2@5:012", "start | 0 1 2 ro2", "", "", ""},
 		{1, "0@5:01!clustered 1@5:01!clustered", "start | 0 1 ro1", "", "", ""},
 		{1, "0@5:011 1@5:011 2@5:011!rep!rec=8", "start | 0 1 ro1", "", "", ""},

@@ -1,0 +1,21 @@
+package md
+
+import (
+	"context"
+	"fmt"
+
+	"graid/block"
+)
+
+// WriteBadBlocks writes list where s says the bad block log is. It is durable after a flush. A list that does not fit is an error, and so is a
+// member that has no log.
+func WriteBadBlocks(ctx context.Context, dev block.Device, s *Superblock, list []BadBlock) error {
+	if s.BBLogOffset == 0 || s.BBLogShift != 0 {
+		return fmt.Errorf("%s has no bad block log that can be written: %w", dev.Info().Name, block.ErrUnsupported)
+	}
+	b, err := EncodeBadBlocks(list)
+	if err != nil {
+		return err
+	}
+	return write(ctx, dev, s.at(int64(s.BBLogOffset)), b, 0)
+}
