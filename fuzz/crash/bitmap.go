@@ -16,10 +16,11 @@ const (
 
 // bitmaps judges the bitmaps of the members as they are. Rows are of members, so it is for levels whose bits are too.
 func (g *ground) bitmaps(o *outlook, lost uint8) error {
-	for m := range g.disks {
-		if o.here>>m&1 == 0 {
+	for role := range g.Members {
+		if o.here>>role&1 == 0 {
 			continue
 		}
+		m := o.disk[role]
 		b := g.disks[m].now[bitmapAt*sector:]
 		u32, u64 := binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
 		events, cleared := u64(b[24:]), u64(b[32:])
@@ -29,15 +30,15 @@ func (g *ground) bitmaps(o *outlook, lost uint8) error {
 		case events < o.fresh.events:
 			continue // out of date: Linux takes every bit for set
 		}
-		agree := o.here
-		for x := range g.disks {
-			if lost>>x&1 == 0 && o.here>>x&1 == 0 && o.supers[x].events >= cleared {
-				agree |= 1 << x
+		agree, seats := o.here, o.disk
+		for x := range g.Members {
+			if s := &o.supers[x]; lost>>x&1 == 0 && o.disk[x] < 0 && s.number == x && s.role(x) == uint16(x) && s.events >= cleared {
+				agree, seats[x] = agree|1<<x, x
 			}
 		}
 		for at := dataAt; at < dataAt+int(g.Chunks)*perChunk; at++ {
 			bit := (at - dataAt) * sector / bitmapChunk
-			if b[bitmapBits+bit/8]>>(bit%8)&1 == 0 && !g.agree(at, agree) {
+			if b[bitmapBits+bit/8]>>(bit%8)&1 == 0 && g.rotten>>at&1 == 0 && !g.agree(at, agree, &seats) {
 				return fmt.Errorf("row %d of members %b does not agree, and the bitmap of member %d (event %d, cleared at %d) does not have it",
 					at, agree, m, events, cleared)
 			}
@@ -46,19 +47,27 @@ func (g *ground) bitmaps(o *outlook, lost uint8) error {
 	return nil
 }
 
-// agree says whether members have what they must at a row; of parity that is not known unless all are there.
-func (g *ground) agree(at int, members uint8) bool {
-	if g.parity() {
-		for i, d := range g.disks {
-			g.images[i] = d.now
+// byRole has images be what the members hold, by role.
+func (g *ground) byRole(seats *[8]int) {
+	for role := range g.Members {
+		if g.images[role] = nil; seats[role] >= 0 {
+			g.images[role] = g.disks[seats[role]].now
 		}
+	}
+}
+
+// agree says whether members, by role, have what they must at a row; of parity that is not known unless all are there.
+func (g *ground) agree(at int, members uint8, seats *[8]int) bool {
+	if g.parity() {
+		g.byRole(seats)
 		return members != 1<<g.Members-1 || g.agrees(at, g.images[:g.Members])
 	}
 	var first []byte
-	for m, d := range g.disks {
-		b := d.now[at*sector : (at+1)*sector]
-		switch {
-		case members>>m&1 == 0:
+	for role := range g.Members {
+		if members>>role&1 == 0 {
+			continue
+		}
+		switch b := g.disks[seats[role]].now[at*sector : (at+1)*sector]; {
 		case first == nil:
 			first = b
 		case string(first) != string(b):

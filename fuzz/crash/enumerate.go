@@ -78,7 +78,7 @@ func (e *enumerator) history(text string) error {
 	if err != nil {
 		return &Failure{e.Name + ": " + text, err}
 	}
-	e.h, e.suspect = h, e.touched(h)
+	e.h, e.suspect, e.rotten = h, e.touched(h), h.rotten
 	e.Histories++
 	for _, m := range h.tape.moments() {
 		p := h.promised(e.ground, m.from, m.to, true)
@@ -103,27 +103,42 @@ func (e *enumerator) touched(h *lived) (rows uint64) {
 
 // losses is what may be lost together with a crash so that the array must survive it.
 func (e *enumerator) losses(m *moment) (list []loss) {
-	failed := uint8(0)
-	if e.h.failed <= m.to {
-		failed = e.h.failing
+	if e.h.rotten != 0 {
+		return []loss{{}} // what is computed from spoilt parity nobody can know
 	}
-	for set := range uint8(1) << e.Members {
-		if bits.OnesCount8(set|failed) > e.Losses && set != 0 {
+	out, free := uint8(0), uint8(0) // disks that are out already, and those that nobody needs yet
+	if e.h.failed <= m.to {
+		out, free = e.h.failing, e.h.added
+	}
+	if m.from >= e.h.filled { // somebody has the role of who failed
+		out, free = 0, e.h.failing&^e.h.added
+	}
+	for set := range uint8(1) << e.disksOf(e.h) {
+		switch used := set &^ free; {
+		case set != 0 && bits.OnesCount8(used|out) > e.Losses && used != 0, set&free != 0 && used != 0:
 			continue
 		}
 		list = append(list, loss{lost: set})
-		if bits.OnesCount8(set) == 1 && set&failed == 0 {
+		if bits.OnesCount8(set) == 1 && set&(out|free) == 0 {
 			list = append(list, loss{bad: set})
 		}
 	}
 	return list
 }
 
+// disksOf is how many disks h is about.
+func (e *enumerator) disksOf(h *lived) int {
+	if h.added>>e.Members&1 != 0 {
+		return e.Members + 1
+	}
+	return e.Members
+}
+
 // moment judges every state of one. Before is the run that is cut; nil: it is the history.
 func (e *enumerator) moment(from *image, t *tape, m *moment, p *promise, losses []loss, before *run) (err error) {
 	e.Moments++
 	number := e.Moments
-	keys := make([]key, e.Members)
+	keys := make([]key, len(e.disks))
 	e.subsets(e.ground, t, m, func(keep []uint64) {
 		if err != nil {
 			return
@@ -177,7 +192,7 @@ func (e *enumerator) recovered(from *image, t *tape, m *moment, keep []uint64, k
 	}
 	n := e.number(&r.outcome)
 	e.known[k] = n
-	if k.loss == (loss{}) && e.Losses > 0 && r.missing == 0 {
+	if k.loss == (loss{}) && e.Losses > 0 && r.left == 0 && e.rotten == 0 {
 		if err := e.afterwards(from, &r); err != nil {
 			return n, err
 		}
@@ -207,11 +222,12 @@ func (e *enumerator) number(o *outcome) int32 {
 // afterwards judges what a recovery left on the members, which are as it closed: whoever is lost now, the same is read.
 func (e *enumerator) afterwards(from *image, r *run) error {
 	var im *image
-	keys := make([]key, e.Members)
+	keys := make([]key, len(e.disks))
 	for i := range keys {
 		keys[i] = e.keyNow(from, i, nil)
 	}
-	for lost := range e.Members {
+	seats := e.look(0).disk
+	for _, lost := range seats[:e.Members] {
 		k := seen{loss: loss{lost: 1 << lost}}
 		for i := range keys {
 			if i != lost {
@@ -236,6 +252,9 @@ func (e *enumerator) afterwards(from *image, r *run) error {
 		}
 		e.States++
 		for lba, v := range e.outcomes[n].read {
+			if e.Level == 6 && (r.forced || e.forced) && e.suspect>>e.places[lba][0].at&1 != 0 {
+				continue // one of two parities that need not agree has filled a member, and the other is read from now
+			}
 			if v != r.last[lba] {
 				return fmt.Errorf("recovered, sector %d read as version %d, and without member %d as %d", lba, r.last[lba], lost, v)
 			}
@@ -256,6 +275,8 @@ func (e *enumerator) again(from *image, t *tape, m *moment, keep []uint64, l los
 		}
 	}
 	r.tape.keys(e.ground)
+	e.forced = r.forced
+	defer func() { e.forced = false }()
 	e.materialize(from, t, *m, keep)
 	if err := e.cuts(e.snapshot(&e.halfway, from), &r.tape, p, losses, r); err != nil || !visible(t, m, keep) {
 		return err

@@ -2,6 +2,9 @@ package crash
 
 import "fmt"
 
+// owners is what the owner of an array with redundancy does besides: each shape has one of these in every test run, and all by TestDepth.
+var owners = []string{"L0 A c F", "+c +K", "L0 R0 A0 +c F", "rot P", "A +c L0 W F", "+L0 A W", "c L0 R0 d A0 W C", "+P +d F"}
+
 // Histories is every history of so many writes, of a bounded alphabet, in an order that is always the same: the shorter the history the larger
 // the alphabet. A step of the array's owner comes before, between, beside or after them.
 func (s *Shape) Histories(writes int) (list []string) {
@@ -32,10 +35,13 @@ func (s *Shape) Histories(writes int) (list []string) {
 	if s.redundant() {
 		frames = append(frames, [2]string{"dirty ", " F"}, [2]string{"", " Q"}, [2]string{"+L1 +", " F"}, [2]string{"G0 ", " F"}, [2]string{"dirty +L0 +", " F"})
 		if writes == 1 {
-			frames = append(frames, [2]string{"L0 ", " F"}, [2]string{"L1 ", " Q"}, [2]string{"", " L0 C"}, [2]string{"dirty L1 ", " C"})
+			frames = append(frames, [2]string{"L0 ", " F"}, [2]string{"L1 ", " Q"}, [2]string{"", " L0 C"}, [2]string{"dirty L1 ", " C"},
+				[2]string{"L0 A +", " W F"}, [2]string{"A +L0 +", " F"}, [2]string{"L0 R0 A0 +", " W C"}, [2]string{"", " L0 R0 A0 W"},
+				[2]string{"+K +", " F"}, [2]string{"+P +", " F"})
 		}
 	}
 	if s.redundant() && writes == 1 {
+		list = append(list, owners...)
 		list = append(list, "dirty C", "dirty Q", "dirty L0 Q", "dirty L1 C", "L0 C", "L1 Q", "dirty G0 Q")
 		for i := range 8 {
 			for _, h := range []string{"dirty L0 Q", "dirty +L0 +c F", "+c +L1 F", "dirty +d +L1 C", "+c +d F", "dirty +a +e Q", "dirty +B +L0 +h F", "+c +G1 F", "a +d +G0 C"} {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,11 +18,14 @@ import (
 //	a b c d e f g   writes: of one sector, within a chunk, across two, a stripe, across two stripes, a chunk, and one that overlaps some of these
 //	z x             zeroes, a discard
 //	F Q C L0 G0     a flush, a quiet second, close; member 0 fails by hand; it is gone and nobody knows yet
+//	A A0 R0         a blank disk, or member 0, is added; member 0 is removed
+//	W K P           the end of background work; a check, or a repair, until it is over
 //	h               a write of the first sector of the second stripe
 //	B               from now on member 2 cannot read its last sectors, until they are written: resync goes on in small steps there
 //	a!              with FUA
 //	+a              together with the word before
 //	s1 s2 …         first of all: another schedule, in which some commands take much longer than others, and quiet comes soon
+//	rot             first of all: some parity is not what it should be, and nobody knows
 //	dirty           what follows begins on an array that went down with a stripe half written
 //
 // After so long without a write the array is marked clean. In other schedules than the first one that is shorter than a write may take.
@@ -50,8 +54,11 @@ type lived struct {
 	unreadable bool // some sectors are, while the history runs
 	tape       *tape
 	requests   []request
-	failing    uint8 // the member that was failed by hand, as a set,
-	failed     int   // and since when somebody was at it; never: nobody
+	failing    uint8  // the member that was failed by hand, as a set,
+	failed     int    // and since when somebody was at it; never: nobody
+	added      uint8  // disks that were added, as a set,
+	filled     int    // and since when the role of who failed is known to be theirs; never: it is not
+	rotten     uint64 // rows whose parity was spoilt before it began
 }
 
 // bounds is where a word writes, in sectors of the array.
@@ -98,7 +105,7 @@ func (g *ground) bounds(word byte) (lo, hi int) {
 
 // live runs a history.
 func (g *ground) live(text string) (*lived, error) {
-	h := &lived{text: text, from: g.base, initial: make([]uint8, g.sectors), tape: &tape{}, failed: never}
+	h := &lived{text: text, from: g.base, initial: make([]uint8, g.sectors), tape: &tape{}, failed: never, filled: never}
 	for i := range h.initial {
 		h.initial[i] = 1 << vBase
 	}
@@ -113,6 +120,10 @@ func (g *ground) live(text string) (*lived, error) {
 		if err := g.earlier(h); err != nil {
 			return nil, err
 		}
+	}
+	if len(words) > 0 && words[0] == "rot" {
+		words = words[1:]
+		g.rot(h)
 	}
 	return h, g.act(h, words, vBase+1)
 }
@@ -130,6 +141,11 @@ func (g *ground) act(h *lived, words []string, v uint8) error {
 		o := raid.Options{Sched: host, Run: true, Quiet: quiet}
 		if h.schedule > 0 {
 			o.Quiet = hasty
+		}
+		o.OnEvent = func(e raid.Event) {
+			if e.Kind == raid.EventSpareActive {
+				h.filled = min(h.filled, h.tape.tick())
+			}
 		}
 		a, err := raid.Assemble(ctx, members, o)
 		if wrong = err; err != nil {
@@ -180,6 +196,8 @@ func (p *player) step(word string, host sched.Sched) func() {
 		h.unreadable = true
 		d := p.disks[2%p.Members]
 		return func() { d.bad |= span(dataAt+int(p.Chunks)*perChunk-4, 4) }
+	case slices.Contains([]string{"A", "A0", "R0", "W", "K", "P"}, name):
+		return func() { p.check(p.own(name)) }
 	case name == "Q":
 		return func() { host.Sleep(3 * quiet) }
 	case len(name) == 2 && name[0] == 'G':
@@ -249,7 +267,7 @@ func (p *player) readBack() error {
 	for lba := range p.sectors {
 		b := buf[:sector]
 		missing := uint8(0)
-		if p.h.failed != never {
+		if p.h.failed != never && p.h.filled == never {
 			missing = p.h.failing
 		}
 		excused := p.excused(lba, missing, 0, p.h.unsynced, ok.fresh[lba])
@@ -268,7 +286,7 @@ func (p *player) readBack() error {
 
 // earlier makes h begin on an array that went down with a stripe half written.
 func (g *ground) earlier(h *lived) error {
-	e := &lived{text: "d, earlier", from: g.base, initial: h.initial, tape: &tape{}, failed: never}
+	e := &lived{text: "d, earlier", from: g.base, initial: h.initial, tape: &tape{}, failed: never, filled: never}
 	if err := g.act(e, []string{"d", "+e"}, vEarlier-1); err != nil {
 		return err
 	}

@@ -33,13 +33,13 @@ func (g *ground) learn() error {
 		g.q[at] = -1
 		if g.Level == 6 && bits.OnesCount8(rest) == 2 {
 			lo, hi := bits.TrailingZeros8(rest), 7-bits.LeadingZeros8(rest)
-			if g.q[at] = lo; !g.agrees(at, g.base.m) {
+			if g.q[at] = lo; !g.agrees(at, g.base.m[:g.Members]) {
 				g.q[at] = hi
 			}
 		} else if bits.OnesCount8(rest) != 1 {
 			return fmt.Errorf("row %d: members %b have no data of the array", at, rest)
 		}
-		if !g.agrees(at, g.base.m) {
+		if !g.agrees(at, g.base.m[:g.Members]) {
 			return fmt.Errorf("row %d of a filled array: the parity is not the sum", at)
 		}
 	}

@@ -22,7 +22,7 @@ func (l loss) String() string { return fmt.Sprintf("lost=%b bad=%b", l.lost, l.b
 type outcome struct {
 	wrong   error   // whatever had been promised; nil: nothing
 	forced  bool    // it did not start without force
-	missing uint8   // roles that were not believed
+	missing uint8   // roles that nobody had who was in sync
 	unknown uint8   // roles whose content only parity tells
 	read    []uint8 // by sector: the version that was read at once, vError or vGarbage
 	last    []uint8 // and that was read when resync was done
@@ -31,6 +31,7 @@ type outcome struct {
 // run is one recovery, with what it takes to cut it again.
 type run struct {
 	outcome
+	left    uint8 // roles that are missing still when it is over
 	tape    tape
 	readAll int // on the tape's clock: when everything had been read once
 }
@@ -52,7 +53,7 @@ func (g *ground) recover(l loss, suspect uint64) (r run) {
 	if g.Level <= 0 {
 		r.missing = l.lost
 	}
-	r.unknown = r.missing | l.bad
+	r.unknown = r.missing | before.roles(l.bad)
 	if g.Bitmap {
 		if r.wrong = g.bitmaps(&before, l.lost); r.wrong != nil {
 			return r
@@ -65,7 +66,7 @@ func (g *ground) recover(l loss, suspect uint64) (r run) {
 		err = fault
 	}
 	if err == nil {
-		err = g.closed(&r, l, &before)
+		err = g.closed(&r, l, &before, suspect)
 	}
 	r.wrong = err
 	return r
@@ -136,13 +137,13 @@ func (g *ground) readAll(a *raid.Array, into []uint8, piece int, mayFail bool) e
 }
 
 // closed judges the members' images after a clean stop.
-func (g *ground) closed(r *run, l loss, before *outlook) error {
+func (g *ground) closed(r *run, l loss, before *outlook, suspect uint64) error {
 	if len(g.tapeLoose(&r.tape)) > 0 {
 		return fmt.Errorf("closed, and a write is not durable: %v", g.tapeLoose(&r.tape))
 	}
 	for i, d := range g.disks {
 		for at := range 64 {
-			if d.dirty>>at&1 == 0 || at == superAt || g.Bitmap && at == bitmapAt || at >= dataAt && (g.Level <= 0 || at < dataAt+int(g.Chunks)*perChunk) {
+			if d.dirty>>at&1 == 0 || at == superAt || i >= g.Members && at < dataAt || g.Bitmap && at == bitmapAt || at >= dataAt && (g.Level <= 0 || at < dataAt+int(g.Chunks)*perChunk) {
 				continue
 			}
 			if lo, hi := at*sector, (at+1)*sector; !bytes.Equal(d.now[lo:hi], g.base.m[i][lo:hi]) {
@@ -154,30 +155,33 @@ func (g *ground) closed(r *run, l loss, before *outlook) error {
 		return nil
 	}
 	after := g.look(l.lost)
+	r.left = after.missing
 	switch {
-	case after.missing != before.missing:
-		return fmt.Errorf("members %b were missing, and afterwards %b", before.missing, after.missing)
 	case l.bad != 0 && g.parity() && before.dirty:
 		return nil // what nobody can read may be left behind
+	case after.missing != before.later():
+		return fmt.Errorf("roles %b were missing, and afterwards %b, not %b", before.missing, after.missing, before.later())
 	case after.dirty:
 		return fmt.Errorf("closed after its resync was done, and says dirty from sector %d on", after.fresh.resync)
 	case !after.settled && len(r.tape.entries) > 0 && before.dirty:
 		return fmt.Errorf("closed, and superblocks differ")
 	}
-	return g.redundancy(r, after)
+	vague := g.rotten
+	if g.Level == 6 && (before.missing != 0 || g.forced) {
+		vague |= suspect // filled from one of two parities that need not agree
+	}
+	return g.redundancy(r, &after, vague)
 }
 
-// redundancy judges copies and parities of members that are believed.
-func (g *ground) redundancy(r *run, o outlook) error {
+// redundancy judges copies and parities of members that are believed, but in rows where nothing can be said.
+func (g *ground) redundancy(r *run, o *outlook, vague uint64) error {
 	if g.parity() {
 		if o.missing != 0 {
 			return nil
 		}
-		for i, d := range g.disks {
-			g.images[i] = d.now
-		}
+		g.byRole(&o.disk)
 		for at := dataAt; at < dataAt+int(g.Chunks)*perChunk; at++ {
-			if !g.agrees(at, g.images[:g.Members]) {
+			if vague>>at&1 == 0 && !g.agrees(at, g.images[:g.Members]) {
 				return fmt.Errorf("closed clean, and row %d does not agree", at)
 			}
 		}
@@ -189,8 +193,8 @@ func (g *ground) redundancy(r *run, o outlook) error {
 				continue
 			}
 			want := r.last[lba]
-			if b := g.disks[p.member].now[p.at*sector : (p.at+1)*sector]; want >= versions || !bytes.Equal(b, g.content[want][lba*sector:(lba+1)*sector]) {
-				return fmt.Errorf("closed clean, sector %d reads as version %d, and member %d has version %d", lba, want, p.member, g.version(lba, b))
+			if b := g.disks[o.disk[p.member]].now[p.at*sector : (p.at+1)*sector]; want >= versions || !bytes.Equal(b, g.content[want][lba*sector:(lba+1)*sector]) {
+				return fmt.Errorf("closed clean, sector %d reads as version %d, and role %d has version %d", lba, want, p.member, g.version(lba, b))
 			}
 		}
 	}

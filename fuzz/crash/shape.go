@@ -48,6 +48,14 @@ var ctx = context.Background()
 func (s *Shape) redundant() bool { return s.Level > 0 }
 func (s *Shape) parity() bool    { return s.Level >= 4 && s.Level <= 6 }
 
+// disks is how many there are: where a member can be replaced there is one beside them, which is blank.
+func (s *Shape) disks() int {
+	if s.redundant() {
+		return s.Members + 1
+	}
+	return s.Members
+}
+
 // place is a sector of a member.
 type place struct{ member, at int }
 
@@ -67,6 +75,9 @@ type ground struct {
 
 	buf    []byte // to read into
 	images [8][]byte
+
+	rotten uint64 // rows whose parity the history has spoilt
+	forced bool   // the recovery that was cut had been started by force
 }
 
 // The versions a sector may have. Those of a history's writes lie between.
@@ -85,9 +96,13 @@ func newGround(s Shape) (*ground, error) {
 	g := &ground{Shape: s, world: sim.New(1)}
 	g.world.Keep(1)
 	empty := &image{}
-	for i := range s.Members {
+	for i := range s.disks() {
+		b := make([]byte, memberSize)
+		if i >= s.Members {
+			b = bytes.Repeat([]byte{0x5A}, memberSize)
+		}
 		g.disks = append(g.disks, &disk{number: i, now: make([]byte, memberSize)})
-		empty.m = append(empty.m, make([]byte, memberSize))
+		empty.m = append(empty.m, b)
 	}
 	var wrong error
 	err := g.world.Run(1e6, func() {
@@ -134,14 +149,14 @@ func newGround(s Shape) (*ground, error) {
 	return g, nil
 }
 
-// offer is the members as an engine gets them, but for those lost. What im says is loaded onto all of them; nil leaves what they hold.
+// offer is the members as an engine gets them, and the disk beside them once it is one, but for those lost. What im says is loaded onto all of them; nil leaves what they hold.
 func (g *ground) offer(im *image, lost uint8, t *tape) (list []raid.Member) {
 	for i, d := range g.disks {
 		if im != nil {
 			d.load(im)
 		}
 		d.tape = t
-		if lost>>i&1 == 0 {
+		if _, ok := superOf(d.now); lost>>i&1 == 0 && (ok || g.base == nil && i < g.Members) {
 			list = append(list, raid.Member{Path: memberName(i), Dev: &handle{d: d, name: memberName(i)}})
 		}
 	}

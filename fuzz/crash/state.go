@@ -19,7 +19,7 @@ func (t *tape) keys(g *ground) {
 // snapshot makes im a copy of what the members hold, which were loaded from an image; nil says that it is the shape's first.
 func (g *ground) snapshot(im, from *image) *image {
 	if im.m == nil {
-		*im = image{m: make([][]byte, g.Members), diff: make([][64]key, g.Members), key: make([]key, g.Members)}
+		*im = image{m: make([][]byte, len(g.disks)), diff: make([][64]key, len(g.disks)), key: make([]key, len(g.disks))}
 	}
 	for i, d := range g.disks {
 		im.m[i] = append(im.m[i][:0], d.now...)

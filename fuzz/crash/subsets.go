@@ -59,7 +59,11 @@ func (s *Scope) telling(g *ground, t *tape, m *moment, choose func(func(i int) b
 		choose(func(i int) bool { return i != k })
 		choose(func(i int) bool { return i < k })
 	}
-	for set := range 1 << g.Members {
+	disks := 0
+	for i := range n {
+		disks = max(disks, of(i).member+1)
+	}
+	for set := range 1 << disks {
 		choose(func(i int) bool { return set>>of(i).member&1 != 0 })
 	}
 	super := func(i int) bool { return of(i).first == superAt }

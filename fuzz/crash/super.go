@@ -7,9 +7,20 @@ type super struct {
 	events, resync uint64 // resync: sectors; all ones: clean
 	number         int
 	roles          [8]uint16
+	filling        bool // not in sync: it has what it should have below some row
 }
 
 const clean = 1<<64 - 1
+
+const spare = 0xffff
+
+// role is what s says of the member of that number.
+func (s *super) role(number int) uint16 {
+	if number >= len(s.roles) {
+		return spare
+	}
+	return s.roles[number]
+}
 
 // superOf reads the superblock of a member.
 func superOf(member []byte) (s super, ok bool) {
@@ -18,18 +29,20 @@ func superOf(member []byte) (s super, ok bool) {
 	if u32(b) != 0xa92b4efc {
 		return s, false
 	}
-	s.events, s.resync, s.number = u64(b[200:]), u64(b[208:]), int(u32(b[160:]))
+	s.events, s.resync, s.number, s.filling = u64(b[200:]), u64(b[208:]), int(u32(b[160:])), u32(b[8:])&2 != 0
 	for i := range s.roles {
 		s.roles[i] = u16(b[256+2*i:])
 	}
 	return s, true
 }
 
-// outlook is what the superblocks of the members that are offered say, read with no help from the engine.
+// outlook is what the superblocks of the disks that are offered say, read with no help from the engine.
 type outlook struct {
-	supers  [8]super
-	here    uint8 // roles that are believed
-	missing uint8 // and those that are not, or not offered
+	supers  [8]super // by disk
+	disk    [8]int   // by role: who has it, in sync or being filled; -1: nobody
+	spares  int      // so many of the disks are
+	here    uint8    // roles whose disk is in sync
+	missing uint8    // and the others
 	dirty   bool
 	fresh   super
 	settled bool // all that are believed say the same
@@ -45,20 +58,54 @@ func (g *ground) look(lost uint8) (o outlook) {
 		}
 		o.supers[m] = s
 		found |= 1 << m
-		if s.roles[m] == uint16(m) && (first || s.events > o.fresh.events || s.events == o.fresh.events && s.resync < o.fresh.resync) {
+		if s.role(s.number) < 8 && (first || s.events > o.fresh.events || s.events == o.fresh.events && s.resync < o.fresh.resync) {
 			o.fresh, first = s, false
 		}
 	}
-	o.settled = true
+	for role := range o.disk {
+		o.disk[role] = -1
+	}
+	o.settled, o.missing = true, 1<<g.Members-1
 	for m := range g.disks {
 		s := &o.supers[m]
-		if found>>m&1 != 0 && s.roles[m] == uint16(m) && s.events+1 >= o.fresh.events && o.fresh.roles[m] == uint16(m) {
-			o.here |= 1 << m
+		own, role := s.role(s.number), o.fresh.role(s.number)
+		switch {
+		case found>>m&1 == 0:
+		case own == spare && role == spare:
+			o.spares++
+		case own < 8 && role < 8 && s.events+1 >= o.fresh.events:
+			if o.disk[role] = m; !s.filling {
+				o.here |= 1 << role
+				o.missing &^= 1 << role
+			}
 			o.settled = o.settled && s.events == o.fresh.events && s.resync == o.fresh.resync && s.roles == o.fresh.roles
-		} else {
-			o.missing |= 1 << m
 		}
 	}
 	o.dirty = g.redundant() && o.fresh.resync != clean
 	return o
+}
+
+// later is the roles that are missing when everybody who can be filled is.
+func (o *outlook) later() (missing uint8) {
+	spares := o.spares
+	for role := range o.disk {
+		switch {
+		case o.missing>>role&1 == 0 || o.disk[role] >= 0:
+		case spares > 0:
+			spares--
+		default:
+			missing |= 1 << role
+		}
+	}
+	return missing
+}
+
+// roles is the roles that those disks have.
+func (o *outlook) roles(disks uint8) (set uint8) {
+	for role, d := range o.disk {
+		if d >= 0 && disks>>d&1 != 0 {
+			set |= 1 << role
+		}
+	}
+	return set
 }

@@ -72,7 +72,7 @@ func (e *enumerator) replay(history string, path []cut) error {
 	if err != nil {
 		return err
 	}
-	e.h, e.suspect = h, e.touched(h)
+	e.h, e.suspect, e.rotten, e.forced = h, e.touched(h), h.rotten, false
 	from, t, before := h.from, h.tape, (*run)(nil)
 	var p promise
 	for _, c := range path {
@@ -93,7 +93,7 @@ func (e *enumerator) replay(history string, path []cut) error {
 		if err := e.verdict(&r.outcome, &p, m, before); err != nil {
 			return err
 		}
-		if c.loss == (loss{}) && e.Losses > 0 && r.missing == 0 {
+		if c.loss == (loss{}) && e.Losses > 0 && r.left == 0 && e.rotten == 0 {
 			if err := e.afterwards(from, &r); err != nil {
 				return err
 			}
@@ -105,7 +105,7 @@ func (e *enumerator) replay(history string, path []cut) error {
 			e.materialize(from, t, *m, make([]uint64, len(c.keep)))
 			im = e.snapshot(&image{}, from)
 		}
-		from, t, before = im, next, &r
+		from, t, before, e.forced = im, next, &r, r.forced
 	}
 	return nil
 }
