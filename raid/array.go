@@ -36,6 +36,7 @@ type Array struct {
 	uneven  atomic.Bool // a write failed on a last copy, which stays: copies may differ, and the next start is to resync
 
 	meta      *sched.Mutex // whoever changes superblocks, or the set of members that is believed
+	twins     []*member    // by role, who is to replace members[role]; nil = nobody is replaced
 	members   []*member    // by role; nil = missing. One that failed stays here until another takes its role
 	spares    []*member    // and members that failed and have no role any more
 	written   int32        // the mark that superblocks carry, or are about to: markClean or markDirty
@@ -185,7 +186,7 @@ func (o *op) carryOut(r block.Request) (int64, error) {
 		o.perform(o.plan.Reads, r.Flags&block.NoWait)
 		if !o.failed {
 			o.calc()
-			o.perform(o.plan.Writes, r.Flags)
+			o.write(r.Flags)
 		}
 		if !o.failed && len(o.plan.Writes) > 0 {
 			o.a.forgiveWritten(o)

@@ -64,14 +64,13 @@ func assemble(ctx context.Context, offered []Member, opts Options) (*Array, erro
 	}
 	a.permit(d, opts)
 	a.loadBitmap(d, found)
+	out := slices.DeleteFunc(members, func(m Member) bool { return a.has(m.Dev) }) // not ours to hold on to
 	if err := a.start(d); err != nil {
 		return nil, err
 	}
-	for i := range members {
-		if !a.has(members[i].Dev) {
-			if err := members[i].Dev.Close(); err != nil { // left out: not ours to hold on to
-				a.tell(EventUncorrectable, members[i].Path, err.Error())
-			}
+	for _, m := range out {
+		if err := m.Dev.Close(); err != nil {
+			a.tell(EventUncorrectable, m.Path, err.Error())
 		}
 	}
 	return a, nil
@@ -106,6 +105,19 @@ func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) err
 			v.Prefer = v.Prefer.With(role)
 		}
 	}
+	for role, slot := range d.Slots {
+		if slot.StandIn < 0 {
+			continue
+		}
+		m := newMember(offered[slot.StandIn], found[slot.StandIn], role)
+		m.state, m.saved = MemberReplacement, int64(min(slot.StandInOffset, m.sb.DataSize))*md.Sector
+		m.filled.Store(m.saved)
+		if a.twins == nil {
+			a.twins = make([]*member, len(d.Slots))
+		}
+		a.twins[role] = m
+	}
+	v.twins = slices.Clone(a.twins)
 	for _, i := range d.Spares {
 		m := newMember(offered[i], found[i], -1)
 		m.state = MemberSpare
@@ -212,6 +224,8 @@ func (a *Array) start(d *md.Decision) error {
 		a.sync.kind.Store(workResync)
 	case a.rebuilding(v) != 0 || v.Readable.Count() < a.geo.Roles && len(a.spares) > 0:
 		a.sync.kind.Store(workRecover)
+	case v.twins != nil:
+		a.sync.kind.Store(workReplace)
 	}
 	a.tasks.Go(a.worker)
 	return nil

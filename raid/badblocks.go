@@ -114,18 +114,26 @@ func (a *Array) condemn(o *op, span plan.Span) error {
 		if a.members[io.Role] != m {
 			continue // another has taken over since
 		}
-		var l badList
-		before := m.bad.Load()
-		if before != nil {
-			l = *before
+		if err := a.condemnRows(m, rows); err != nil {
+			return err
 		}
-		m.setBad(l.with(rows))
-		if _, err := md.EncodeBadBlocks(m.log()); err != nil || m.sb.BBLogOffset == 0 {
-			m.bad.Store(before)
-			return fmt.Errorf("%s: %w", m.path, errors.Join(errors.New("what it lacks cannot be recorded in its bad block log"), err))
-		}
-		a.note(EventBadBlock, m.path, fmt.Sprintf("%d bytes at %d: %s", rows.Len(), rows.Lo, a.lost(io.Role, rows)))
 	}
+	return nil
+}
+
+// condemnRows enters rows into m's log. The caller holds meta.
+func (a *Array) condemnRows(m *member, rows plan.Span) error {
+	var l badList
+	before := m.bad.Load()
+	if before != nil {
+		l = *before
+	}
+	m.setBad(l.with(rows))
+	if _, err := md.EncodeBadBlocks(m.log()); err != nil || m.sb.BBLogOffset == 0 {
+		m.bad.Store(before)
+		return fmt.Errorf("%s: %w", m.path, errors.Join(errors.New("what it lacks cannot be recorded in its bad block log"), err))
+	}
+	a.note(EventBadBlock, m.path, fmt.Sprintf("%d bytes at %d: %s", rows.Len(), rows.Lo, a.lost(m.role, rows)))
 	return nil
 }
 
@@ -141,11 +149,11 @@ func (a *Array) forgive(m *member, rows plan.Span) {
 	}
 }
 
-// forgiveWritten strikes what o has just written off the logs. The rows are still held: nobody has read it as bad and written something else since.
+// forgiveWritten strikes what o has just written, as its last batch, off the logs. The rows are still held: nobody has read it as bad and written something else since.
 func (a *Array) forgiveWritten(o *op) {
-	for i := range o.plan.Writes {
-		io := &o.plan.Writes[i]
-		if m := o.view.members[io.Role]; m.bad.Load() != nil {
+	for i := range o.ios {
+		io := &o.ios[i]
+		if m := o.member(io.Role); m.bad.Load() != nil {
 			a.forgive(m, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len})
 		}
 	}

@@ -41,9 +41,10 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 		bits.pages[0] = true
 	}
 	roles, resync, now := a.roleTable(), a.resyncOffset(), a.sched.Wall()
-	errs := make([]error, len(a.all()))
+	all, again := a.all(), false
+	errs := make([]error, len(all))
 	g := newGroup(a.sched)
-	for i, m := range a.all() {
+	for i, m := range all {
 		if !m.live() {
 			continue
 		}
@@ -58,6 +59,12 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 		if m.role >= 0 && m.state == MemberInSync {
 			sb.Features &^= md.FeatureRecovery | md.FeatureRecoveryBitmap
 			sb.RecoveryOffset = 0
+		}
+		if m.state == MemberReplacement {
+			sb.Features |= md.FeatureReplacement | md.FeatureRecovery
+			sb.RecoveryOffset = uint64(m.saved / md.Sector)
+		} else {
+			sb.Features &^= md.FeatureReplacement
 		}
 		if m.role >= 0 && m.state == MemberRebuilding {
 			sb.Features = sb.Features&^md.FeatureRecoveryBitmap | md.FeatureRecovery
@@ -80,11 +87,16 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 	if bits != nil && errors.Join(errs...) == nil {
 		clear(bits.pages)
 	}
-	for i, m := range a.all() {
+	for i, m := range all {
 		if errs[i] == nil {
 			continue
 		}
 		m.writeErrors.Add(1)
+		if m.state == MemberReplacement {
+			a.dropTwin(m, errs[i])
+			a.unwritten, again = errs[i], true
+			continue
+		}
 		if m.role < 0 {
 			m.state = MemberFaulty // a spare that cannot be written is no spare
 			a.note(EventFail, m.path, errs[i].Error())
@@ -92,6 +104,11 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 		}
 		dead = dead.With(m.role)
 		a.unwritten = fmt.Errorf("its superblock could not be written: %w", errs[i])
+	}
+	if again {
+		a.publishTwins()
+		more, err := a.commit() // what is written from now on is not written to it, and that must be known
+		return dead | more, err
 	}
 	return dead, nil
 }
@@ -198,7 +215,7 @@ func (a *Array) roleTable() []uint16 {
 	return t
 }
 
-// all is every member: by role, then the spares. Entries may be nil.
+// all is every member: by role, then those that are to replace one, then the spares. Entries may be nil.
 func (a *Array) all() []*member {
-	return append(a.members[:len(a.members):len(a.members)], a.spares...)
+	return append(append(a.members[:len(a.members):len(a.members)], a.twins...), a.spares...)
 }

@@ -100,7 +100,7 @@ func (o *op) fill(span plan.Span) (int64, error) {
 			continue
 		}
 		o.calc()
-		if o.perform(o.plan.Writes, 0); o.failed {
+		if o.write(0); o.failed {
 			return 0, a.loseUnwritten(o)
 		}
 		o.unlock()
@@ -124,8 +124,9 @@ func (o *op) unread() (roles plan.RoleSet) {
 
 // loseUnwritten loses whoever of o's batch did not take what was written to correct it, as far as the array survives that.
 func (a *Array) loseUnwritten(o *op) (why error) {
+	why = a.sickTwins(o, a.loseTwin)
 	for i := range o.ios {
-		if o.errs[i] != nil {
+		if o.errs[i] != nil && o.ios[i].Role < len(o.view.members) {
 			why = errors.Join(why, a.loseOrKeep(o, o.ios[i].Role, o.errs[i]))
 		}
 	}

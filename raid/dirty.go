@@ -126,8 +126,19 @@ func (a *Array) settle(now bool) {
 // flushAll flushes every member that takes writes, and notes how far resync was when it began. The caller holds meta.
 func (a *Array) flushAll() (dead plan.RoleSet, why error) {
 	v := a.view.Load()
+	filled := make([]int64, len(v.twins))
+	for role, t := range v.twins {
+		if t != nil {
+			filled[role] = t.filled.Load()
+		}
+	}
 	if dead, why = a.flushRoles(v.Writable); dead == 0 {
 		a.flushed = v.Synced
+		for role, t := range v.twins {
+			if t != nil && t == a.twin(role) {
+				t.saved = filled[role]
+			}
+		}
 		for role, m := range a.members {
 			if m != nil && v.Recovered != nil && m == v.members[role] {
 				m.saved = v.Recovered[role]

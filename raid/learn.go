@@ -15,9 +15,19 @@ func (a *Array) learn(o *op) error {
 	var dead plan.RoleSet
 	var why error
 	wrote, refused := false, 0
+	if o.view.twins != nil {
+		if err := a.sickTwins(o, a.loseTwin); err != nil {
+			return err
+		}
+	}
 	for i := range o.ios {
 		err := o.errs[i]
 		switch {
+		case o.ios[i].Role >= len(o.view.members):
+			if err != nil && o.flags&block.NoWait != 0 && errors.Is(err, block.ErrWouldBlock) {
+				return block.ErrWouldBlock
+			}
+			continue
 		case err == nil || a.view.Load().members[o.ios[i].Role] != o.view.members[o.ios[i].Role]:
 			continue // another has taken over since
 		case errors.Is(err, block.ErrWouldBlock) && o.flags&block.NoWait != 0:
@@ -110,6 +120,8 @@ func (a *Array) lose(o *op, roles plan.RoleSet, why error, readable bool) error 
 
 // loseLocked is lose for whoever holds meta.
 func (a *Array) loseLocked(roles plan.RoleSet, why error, readable bool) error {
+	var lost []*member
+	filled := map[int]int64{} // of the roles that another succeeds to
 	for {
 		v := a.view.Load()
 		roles &= v.Readable | v.Writable
@@ -124,11 +136,13 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error, readable bool) error {
 			a.change(func(v *view) { v.without(roles) }) // nothing is written, so nothing can become stale
 			return nil
 		}
-		for role := range a.members {
-			if roles.Has(role) {
-				a.members[role].state = MemberFaulty
+		for role, m := range a.members {
+			if roles.Has(role) && m == v.members[role] && m.state != MemberFaulty {
+				m.state = MemberFaulty
+				lost = append(lost, m)
 			}
 		}
+		a.succeed(roles, filled)
 		given := a.giveUpResync()
 		more, err := a.commitTwice()
 		if err != nil {
@@ -137,20 +151,31 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error, readable bool) error {
 		if more == 0 {
 			a.change(func(v *view) {
 				v.without(roles)
+				if len(filled) > 0 {
+					v.succeeded(filled, a.members)
+				}
 				if given {
 					v.Synced, v.left = a.geo.SyncSize, nil // not before: a write that can still reach them must not believe the parity
 				}
 			})
-			for role, m := range a.members {
-				if roles.Has(role) {
-					a.note(EventFail, m.path, why.Error())
-				}
+			for _, m := range lost {
+				a.note(EventFail, m.path, why.Error())
 			}
-			if a.hasSpare() {
+			if len(filled) > 0 {
+				a.publishTwins()
+			}
+			if a.hasSpare() || len(filled) > 0 {
 				a.sync.kind.CompareAndSwap(workIdle, workRecover)
 			}
 			a.rouse()
 			return nil
+		}
+		for role := range filled {
+			if more.Has(role) {
+				a.members[role].state = MemberFaulty
+				lost = append(lost, a.members[role])
+				delete(filled, role)
+			}
 		}
 		// Writing that down met further members that cannot: they are lost too, and that must be written down as well.
 		roles |= more
@@ -221,6 +246,11 @@ func (a *Array) flush(ctx context.Context) error {
 	o := a.getOp()
 	defer a.putOp(o)
 	dead, why := o.flush(v, v.Writable)
+	if o.failed && v.twins != nil {
+		if err := a.sickTwins(o, a.loseTwin); err != nil {
+			return err
+		}
+	}
 	if dead == 0 {
 		return nil
 	}
@@ -242,7 +272,7 @@ func (o *op) flush(v *view, roles plan.RoleSet) (dead plan.RoleSet, why error) {
 			o.plan.Writes = append(o.plan.Writes, plan.IO{Op: block.Flush, Role: role})
 		}
 	}
-	o.perform(o.plan.Writes, 0)
+	o.write(0)
 	for i, io := range o.plan.Writes {
 		if o.errs[i] != nil {
 			dead, why = dead.With(io.Role), o.errs[i]
@@ -255,5 +285,10 @@ func (o *op) flush(v *view, roles plan.RoleSet) (dead plan.RoleSet, why error) {
 func (a *Array) flushRoles(roles plan.RoleSet) (dead plan.RoleSet, why error) {
 	o := a.getOp()
 	defer a.putOp(o)
-	return o.flush(a.view.Load(), roles)
+	if dead, why = o.flush(a.view.Load(), roles); o.failed && o.view.twins != nil {
+		if err := a.sickTwins(o, a.loseTwinLocked); err != nil && dead == 0 {
+			return roles, err // nothing can be written down any more
+		}
+	}
+	return dead, why
 }

@@ -36,6 +36,8 @@ func (a *Array) Fail(_ context.Context, path string) error {
 		return nil // it is already
 	case !a.writable:
 		return fmt.Errorf("%s: array is read-only: its superblocks cannot say that a member failed", path)
+	case m.state == MemberReplacement:
+		return a.loseTwinLocked(m, errByUser)
 	case m.role < 0:
 		m.state = MemberFaulty
 		a.note(EventFail, m.path, errByUser.Error())

@@ -15,6 +15,8 @@ type member struct {
 	size   int64 // of the data area, bytes
 	inline bool  // dev's Read and Write are done in place
 
+	filled atomic.Int64 // of one that replaces another: its progress, bytes of its data area
+
 	bad atomic.Pointer[badList] // its bad block log; nil = empty. Changed under Array.meta
 
 	// Guarded by Array.meta.

@@ -25,6 +25,7 @@ type op struct {
 	diffs []diff // what the sums that should have been zero say is wrong
 
 	ios     []plan.IO // the batch under way
+	both    []plan.IO // memory for a batch that is not the plan's
 	flags   block.Flags
 	errs    []error // of the batch, by index
 	failed  bool    // one of errs is not nil
@@ -164,13 +165,13 @@ func (o *op) perform(ios []plan.IO, flags block.Flags) {
 }
 
 func (o *op) inline(io *plan.IO) bool {
-	return o.view.members[io.Role].inline && (io.Op == block.Read || io.Op == block.Write && o.flags&block.FUA == 0)
+	return o.member(io.Role).inline && (io.Op == block.Read || io.Op == block.Write && o.flags&block.FUA == 0)
 }
 
 // one performs the i-th I/O of the batch under the array's lifetime: half of a stripe update is worse than none or all.
 func (o *op) one(i int) {
 	io := &o.ios[i]
-	m := o.view.members[io.Role]
+	m := o.member(io.Role)
 	r := block.Request{Op: io.Op, Off: m.offset + io.Row, Len: io.Ref.Len}
 	switch io.Op {
 	case block.Flush:

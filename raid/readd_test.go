@@ -36,7 +36,7 @@ func holds(t *testing.T, a *Array, want []byte) {
 
 // TestReAdd gives a member that was away its role back, in the same life of the array and in another one: only what it missed is copied to it.
 func TestReAdd(t *testing.T) {
-	for _, spec := range bitmapped {
+	for _, spec := range some(bitmapped) {
 		for _, restart := range []bool{false, true} {
 			g, a, want := away(t, spec)
 			if restart {

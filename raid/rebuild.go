@@ -126,7 +126,7 @@ func (a *Array) refill(span plan.Span) (int64, error) {
 		o.provide()
 		if o.perform(o.plan.Reads, 0); !o.failed {
 			o.calc()
-			o.perform(o.plan.Writes, 0)
+			o.write(0)
 		}
 		if o.failed {
 			if err := a.learn(o); err != nil {

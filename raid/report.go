@@ -46,6 +46,11 @@ func (a *Array) status() Status {
 		}
 		s.Members = append(s.Members, m.status())
 	}
+	for _, m := range a.twins {
+		if m != nil {
+			s.Members = append(s.Members, m.status())
+		}
+	}
 	for _, m := range a.spares {
 		s.Members = append(s.Members, m.status())
 	}

@@ -108,7 +108,7 @@ func (a *Array) compare(at int64, repair bool) (int64, error) {
 			}
 		}
 		if kind == plan.Resync {
-			if o.perform(o.plan.Writes, 0); o.failed {
+			if o.write(0); o.failed {
 				if err := a.learn(o); err != nil {
 					return 0, err
 				}

@@ -75,12 +75,13 @@ const (
 
 // States of a member, as MemberStatus.State says them.
 const (
-	MemberInSync     = "in_sync"
-	MemberRebuilding = "rebuilding"
-	MemberSpare      = "spare"
-	MemberFaulty     = "faulty"
-	MemberJournal    = "journal"
-	MemberMissing    = "missing"
+	MemberInSync      = "in_sync"
+	MemberRebuilding  = "rebuilding"
+	MemberReplacement = "replacement" // being filled to replace the member of the same role, which serves meanwhile
+	MemberSpare       = "spare"
+	MemberFaulty      = "faulty"
+	MemberJournal     = "journal"
+	MemberMissing     = "missing"
 )
 
 // Status is a snapshot of an array. Sizes are bytes.

@@ -86,7 +86,7 @@ func (a *Array) checkpoint() {
 	a.meta.Lock()
 	defer a.unlock()
 	v := a.view.Load()
-	if a.written != markClean && a.rebuilding(v) == 0 || v.broken != nil {
+	if a.written != markClean && a.rebuilding(v) == 0 && v.twins == nil || v.broken != nil {
 		return
 	}
 	for {
@@ -168,7 +168,7 @@ func (a *Array) syncStep(o *op, kind *plan.Kind, span *plan.Span) (again bool, e
 		*kind = plan.Resync
 		return differ > 0, nil
 	}
-	if o.perform(o.plan.Writes, 0); o.failed {
+	if o.write(0); o.failed {
 		return true, a.learn(o)
 	}
 	a.forgiveWritten(o)

@@ -9,6 +9,7 @@ import (
 type view struct {
 	plan.View
 	members []*member // by role; nil = missing. A plan is carried out with the members of the View that it was made with
+	twins   []*member // by role, who is being filled to replace members[role] and is written whatever that is; nil = nobody. See replace.go
 	broken  error     // more members failed than the level tolerates: why. Writes are refused, reads get what is left
 
 	// left is what lies below Synced and does not agree all the same, ascending, in the sync space: where resync met what nobody can read, and
@@ -77,4 +78,16 @@ func (v *view) without(roles plan.RoleSet) {
 			v.Recovered[role] = 0
 		}
 	}
+}
+
+// succeeded is v after members that were being filled to replace others have taken their roles, with so many rows of each filled.
+func (v *view) succeeded(filled map[int]int64, members []*member) {
+	v.members = append([]*member(nil), members...)
+	recovered := make([]int64, len(members))
+	copy(recovered, v.Recovered)
+	for role, rows := range filled {
+		recovered[role] = rows
+		v.Writable = v.Writable.With(role)
+	}
+	v.Recovered = recovered
 }

@@ -14,9 +14,10 @@ const (
 	workRecover = int32(plan.Recover)
 	workCheck   = int32(plan.Check)
 	workRepair  = workCheck + 1
+	workReplace = workRepair + 1
 )
 
-var workNames = [...]string{workResync: "resync", workRecover: "recover", workCheck: "check", workRepair: "repair"}
+var workNames = [...]string{workResync: "resync", workRecover: "recover", workCheck: "check", workRepair: "repair", workReplace: "recover"}
 
 // syncState is how far background work is. Readers of a Status take it without a lock.
 type syncState struct {
@@ -57,6 +58,9 @@ func (a *Array) worker() {
 		case workRecover:
 			a.sync.kind.Store(work)
 			a.rebuild()
+		case workReplace:
+			a.sync.kind.Store(work)
+			a.replace()
 		default:
 			a.sync.kind.Store(work)
 			a.scrub(work == workRepair)
@@ -79,6 +83,8 @@ func (a *Array) next() int32 {
 		return workResync
 	case a.rebuilding(v) != 0 || a.standIn():
 		return workRecover
+	case v.twins != nil:
+		return workReplace
 	}
 	return a.sync.asked.Load()
 }

@@ -132,7 +132,7 @@ func (j *judge) force() bool {
 			return false
 		}
 		if role < len(j.Slots) && j.Slots[role].Found < 0 {
-			j.Slots[role] = Slot{Found: i, State: InSync}
+			j.Slots[role] = Slot{Found: i, State: InSync, StandIn: -1}
 			taken = append(taken, i)
 		}
 	}
@@ -183,9 +183,6 @@ func (j *judge) readOnly() {
 		e := j.found[i]
 		if slices.Contains(j.Stale, i) {
 			continue
-		}
-		if e.SB.Features&FeatureReplacement != 0 {
-			say(e.Path + ": a replacement is under way")
 		}
 		if len(e.BadBlocks) > 0 && (e.SB.Version == V090 || e.SB.BBLogOffset == 0 || e.SB.BBLogShift != 0) {
 			say(e.Path + ": its bad block log cannot be kept up to date")

@@ -136,7 +136,7 @@ func (j *judge) refer(members []int) bool {
 	}
 	j.Ref = j.sb(j.RefFound)
 	for range j.Ref.slots() {
-		j.Slots = append(j.Slots, Slot{Found: -1})
+		j.Slots = append(j.Slots, Slot{Found: -1, StandIn: -1})
 	}
 	j.rule(TooFew, "none of the members here is an active one: give the others too")
 	return false
@@ -286,7 +286,7 @@ func (s *Superblock) has(role int) bool {
 // seat gives members their slots.
 func (j *judge) seat() {
 	for range j.Ref.slots() {
-		j.Slots = append(j.Slots, Slot{Found: -1})
+		j.Slots = append(j.Slots, Slot{Found: -1, StandIn: -1})
 	}
 	var standIns []int
 	for _, i := range j.members {
@@ -320,9 +320,18 @@ func (j *judge) seat() {
 	}
 	for _, i := range standIns {
 		role := j.Ref.RoleOf(j.sb(i).DevNumber)
-		if at := j.Slots[role].Found; at < 0 || slices.Contains(standIns, at) {
+		slot := &j.Slots[role]
+		switch {
+		case slot.Found < 0 || slices.Contains(standIns, slot.Found):
 			j.sit(i, role)
 			j.note("%s: a replacement under way for role %d, used because the original is missing", j.path(i), role)
+		case slot.State != InSync || slot.StandIn >= 0:
+			j.leave(i, "a replacement for role %d, which has %s and needs none", role, j.path(slot.Found))
+		default:
+			slot.StandIn, slot.StandInOffset = i, j.sb(i).RecoveryOffset
+			if j.sb(i).Features&FeatureRecovery == 0 {
+				slot.StandInOffset = 0 // it says that it is complete, and its original that it is not replaced
+			}
 		}
 	}
 }
@@ -360,7 +369,7 @@ func (j *judge) sit(i, role int) {
 		}
 		j.leave(slot.Found, "stale: %s has role %d and is fresher, %d to %d", j.path(i), role, s.Events, o.Events)
 	}
-	*slot = Slot{Found: i, State: InSync}
+	*slot = Slot{Found: i, State: InSync, StandIn: -1}
 	if s.Features&FeatureRecovery != 0 {
 		slot.State, slot.RecoveryOffset = Recovering, s.RecoveryOffset
 	}

@@ -135,6 +135,9 @@ func line(d *md.Decision) string {
 		default:
 			fmt.Fprintf(&b, " %d", s.Found)
 		}
+		if s.StandIn >= 0 {
+			fmt.Fprintf(&b, "+%dr%d", s.StandIn, s.StandInOffset)
+		}
 	}
 	for _, x := range []struct {
 		name string
@@ -246,8 +249,8 @@ func TestDecide(t *testing.T) {
 		{5, "1@5:012!chunk 0@5:012 2@5:012", "needs run | 1 - 2 stale[0]", "start degraded | 1 - 2 stale[0]", "", "chunk size"},
 		{5, "0@5:012 1@5:012!reshape 2@5:012", "needs run | 0 - 2 stale[1]", "start degraded | 0 - 2 stale[1]", "", "feature map"},
 		{5, "0@9:0xx 1@3:012 1@3:012!uuid=77", "conflict | 0 - - stale[1 2]", "", "both had role 1", ""},
-		{1, "0@5:0x1 1@5:0x1!rep!rec=8 2@5:0x1!rep!rec=8", "start degraded | 0 2r8 stale[1] ro1", "", "", "is faulty"},
-		{1, "0@5:011 1@5:011!rep!rec=8 2@5:011!rep!rec=8", "conflict | 0 1r8 ro2", "", "both have role 1", ""},
+		{1, "0@5:0x1 1@5:0x1!rep!rec=8 2@5:0x1!rep!rec=8", "start degraded | 0 2r8 stale[1]", "", "", "is faulty"},
+		{1, "0@5:011 1@5:011!rep!rec=8 2@5:011!rep!rec=8", "conflict | 0 1r8", "", "both have role 1", ""},
 
 		// Spares of old.
 		{1, "0@9:01_ 1@9:01_ 1@3:0_x!uuid=77", "start | 0 1 stale[2]", "", "", "is another member's by now"},
@@ -274,8 +277,10 @@ func TestDecide(t *testing.T) {
 		{5, "0@5:012 1@5:012!bad 2@5:012", "start | 0 1 2", "", "", ""},
 		{5, "0@5:012!bitmap6 1@5:012!bitmaperr 2@5:012", "start | 0 1 2 ro2", "", "", ""},
 		{1, "0@5:01!clustered 1@5:01!clustered", "start | 0 1 ro1", "", "", ""},
-		{1, "0@5:011 1@5:011 2@5:011!rep!rec=8", "start | 0 1 ro1", "", "", ""},
-		{1, "0@5:0x1 2@5:0x1!rep!rec=8", "start degraded | 0 1r8 ro1", "", "", "because the original is missing"},
+		{1, "0@5:011 1@5:011 2@5:011!rep!rec=8", "start | 0 1+2r8", "", "", ""},
+		{1, "0@5:011 1@5:011 2@5:011!rep", "start | 0 1+2r0", "", "", ""}, // not while the original is believed
+		{1, "0@5:011 1@5:011!rec=9 2@5:011!rep!rec=8", "start degraded | 0 1r9 stale[2]", "", "", "needs none"},
+		{1, "0@5:0x1 2@5:0x1!rep!rec=8", "start degraded | 0 1r8", "", "", "because the original is missing"},
 		{5, "0@5:012!reshape 1@5:012!reshape 2@5:012!reshape", "unsupported | 0 1 2", "", "from 2 to 3", ""},
 		{-4, "0@5:012 1@5:012 2@5:012", "unsupported | 0 1 2", "", "multipath", ""},
 		{0, "0@5:012!large 1@5:012!large 2@5:012", "unsupported | 0 1 2", "", "layout-original", ""},

@@ -56,6 +56,9 @@ type Slot struct {
 	Found          int // index into what Decide was given; -1 = missing
 	State          SlotState
 	RecoveryOffset uint64 // sectors of the data area
+
+	StandIn       int    // who is being filled to replace Found, which serves meanwhile: index into what Decide was given; -1 = nobody
+	StandInOffset uint64 // StandIn is good below, sectors of the data area
 }
 
 // Decision is what Decide thinks of one array. Members are indexes into what Decide was given.

@@ -1,0 +1,206 @@
+package raid
+
+import (
+	"errors"
+	"fmt"
+
+	"graid/block"
+	"graid/raid/md"
+	"graid/raid/plan"
+)
+
+// replace fills the twins that there are when it begins, and has them take over.
+func (a *Array) replace() {
+	v := a.view.Load()
+	a.sync.ran.Store(true)
+	for role, t := range v.twins {
+		if t != nil && !a.closing.Load() {
+			a.copyTo(role, t)
+		}
+	}
+}
+
+// copyTo fills one twin.
+func (a *Array) copyTo(role int, t *member) {
+	at := a.posOf(t.filled.Load())
+	a.tell(EventRebuildStart, t.path, fmt.Sprintf("replacement of role %d from %d of %d bytes", role, at, a.geo.SyncSize))
+	w := a.newWalk(at)
+	for at < a.geo.SyncSize {
+		v := a.view.Load()
+		if a.closing.Load() || v.broken != nil || v.twins == nil || v.twins[role] != t {
+			return
+		}
+		if v.Synced < a.geo.SyncSize || a.rebuilding(v) != 0 {
+			return // more urgent: this goes on afterwards
+		}
+		var err error
+		if at, err = w.step(at, func(at int64) (int64, error) { return a.copyPiece(role, t, plan.Span{Lo: at, Hi: a.geo.SyncSize}) }); err != nil {
+			a.sync.halted.Store(true)
+			a.tell(EventUncorrectable, t.path, fmt.Sprintf("replacement stopped at %d of %d bytes: %v", at, a.geo.SyncSize, err))
+			return
+		}
+		t.filled.Store(a.rowsBelow(at))
+		if w.due() {
+			a.checkpoint()
+		}
+	}
+	switch done, err := a.takeOver(role, t); {
+	case err != nil:
+		a.sync.halted.Store(true)
+		a.tell(EventUncorrectable, t.path, "replacement is done, but could not be written down: "+err.Error())
+	case done:
+		a.tell(EventRebuildEnd, t.path, fmt.Sprintf("replacement of role %d done", role))
+	}
+}
+
+// copyPiece copies a prefix of span, of the sync space, onto the twin t of the member with the role, and returns its length. What that one cannot read comes
+// from redundancy, and what that has not either is entered in t's bad block log.
+func (a *Array) copyPiece(role int, t *member, span plan.Span) (int64, error) {
+	o := a.getOp()
+	defer a.putOp(o)
+	for {
+		v := a.view.Load()
+		if v.broken != nil {
+			return 0, v.broken
+		}
+		if v.twins == nil || v.twins[role] != t {
+			return span.Len(), nil // the caller sees
+		}
+		// Where the role's rows are is what a recovery of it would write, were everybody else here.
+		where := plan.Healthy(a.geo.Roles)
+		where.Readable = where.Readable.Without(role)
+		o.view = *v
+		o.plan.Reset()
+		n, err := a.level.Sync(&o.plan, span, plan.Recover, &where)
+		if err != nil {
+			return 0, err
+		}
+		if asked, _ := o.lock(true, false); asked && a.view.Load() != v {
+			continue // made with an old View
+		}
+		o.provide()
+		o.both = append(o.both[:0], o.plan.Writes...)
+		for i := range o.both {
+			o.both[i].Op = block.Read
+		}
+		if o.perform(o.both, 0); o.failed {
+			known, err := a.computed(o, role, span)
+			if err != nil {
+				return 0, err
+			}
+			if !known && span.Len() > a.sector() {
+				span.Hi = span.Lo + half(min(n, syncNarrow), a.sector())
+				o.unlock()
+				continue
+			}
+			if !known {
+				return n, a.condemnTwin(t, o.both, o.firstError())
+			}
+			if a.view.Load() != v {
+				continue
+			}
+		}
+		if err := a.ontoTwin(o, role, t); err != nil {
+			return 0, err
+		}
+		return n, nil
+	}
+}
+
+// computed makes o, which could not read the role's rows, have them in its plan's writes from redundancy; false if that cannot be, and then o.both says again what the
+// rows are. It holds what o holds.
+func (a *Array) computed(o *op, role int, span plan.Span) (bool, error) {
+	where := append([]plan.IO(nil), o.both...)
+	for i := range o.ios {
+		if o.errs[i] != nil && block.Classify(o.errs[i]) != block.Media {
+			return false, a.learn(o) // which may lose the member, and then its twin succeeds it
+		}
+	}
+	for i := range where {
+		where[i].Op = block.Write
+	}
+	o.view.Readable = o.view.Readable.Without(role)
+	o.view.Avoid = o.view.Avoid.With(role)
+	o.plan.Reset()
+	if _, err := a.level.Sync(&o.plan, span, plan.Recover, &o.view.View); err == nil {
+		o.provide()
+		if o.perform(o.plan.Reads, 0); !o.failed {
+			o.calc()
+			o.both = o.both[:0]
+			for _, io := range o.plan.Writes {
+				if io.Role == role {
+					o.both = append(o.both, io)
+				}
+			}
+			return true, nil
+		}
+	}
+	o.both = where
+	return false, nil
+}
+
+// ontoTwin writes what o has of the role's rows onto t.
+func (a *Array) ontoTwin(o *op, role int, t *member) error {
+	for i := range o.both {
+		o.both[i].Op, o.both[i].Role = block.Write, len(o.view.members)+role
+	}
+	if o.perform(o.both, 0); o.failed {
+		return a.sickTwins(o, a.loseTwin)
+	}
+	for _, io := range o.both {
+		a.forgive(t, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len})
+	}
+	return nil
+}
+
+// condemnTwin enters rows that nobody has in t's bad block log.
+func (a *Array) condemnTwin(t *member, rows []plan.IO, why error) error {
+	a.meta.Lock()
+	defer a.unlock()
+	for _, io := range rows {
+		if err := a.condemnRows(t, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len}); err != nil {
+			return errors.Join(err, why)
+		}
+	}
+	return nil
+}
+
+// takeOver makes the twin t, which is filled, the member with the role, and the one it replaces faulty, in one superblock. It is not done where t failed
+// at the last moment.
+func (a *Array) takeOver(role int, t *member) (done bool, err error) {
+	a.meta.Lock()
+	defer a.unlock()
+	for {
+		dead, why := a.flushAll()
+		if a.twin(role) != t || a.view.Load().broken != nil {
+			return false, nil
+		}
+		if dead == 0 {
+			break
+		}
+		if err := a.loseLocked(dead, why, false); err != nil {
+			return false, err
+		}
+	}
+	old := a.members[role]
+	a.twins[role] = nil
+	a.seat(t, role)
+	t.state, old.state = MemberInSync, MemberFaulty
+	dead, err := a.commitTwice() // the old one is two events behind then
+	if err != nil {
+		return false, err
+	}
+	a.note(EventSpareActive, t.path, fmt.Sprintf("role %d", role))
+	a.note(EventFail, old.path, "replaced by "+t.path)
+	a.change(func(v *view) {
+		v.members = append([]*member(nil), a.members...)
+		if v.Prefer = v.Prefer.Without(role); t.sb.DevFlags&md.WriteMostly == 0 {
+			v.Prefer = v.Prefer.With(role)
+		}
+	})
+	a.publishTwins()
+	if dead != 0 {
+		return true, a.loseLocked(dead, a.unwritten, true)
+	}
+	return true, nil
+}
