@@ -83,7 +83,7 @@ adopt() {
 	mdadm --detail $md >$out.before
 	dd if=$md of=$out.ro bs=1M 2>/dev/null
 	mdadm --readwrite $md
-	while [ "$(cat $sys/degraded)" != 0 ] || [ "$(cat $sys/sync_action)" != idle ]; do sleep 0.05; done
+	while [ "$(cat $sys/degraded)" != 0 ] || [ "$(cat $sys/resync_start)" != none ] || [ "$(cat $sys/sync_action)" != idle ]; do sleep 0.05; done
 	mdadm --detail $md >$out.after
 	echo check >$sys/sync_action
 	while [ "$(cat $sys/sync_action)" != idle ]; do sleep 0.05; done
