@@ -10,7 +10,7 @@
 //	NAME.lock  held while the array runs; who holds it owns the name and the other files
 //	NAME.json  what runs there, for who looks without asking (State); it and the log outlive a process that is killed, until
 //	           another runs under the name or somebody stops what is not there any more
-//	NAME.sock  HTTP and JSON: GET /status, GET /events, POST /fail, POST /add, POST /remove, POST /scrub,
+//	NAME.sock  HTTP and JSON: GET /status, GET /events, POST /fail, POST /fail/detached, POST /add, POST /remove, POST /scrub,
 //	           POST /scrub/wait, POST /idle, POST /limit, POST /wait, POST /stop, GET and POST /inject, POST /inject/clear
 //	NAME.nbd   the NBD export, unless another address was asked for
 //	NAME.log   what a background process has to say

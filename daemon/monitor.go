@@ -54,7 +54,7 @@ func (m *monitor) take(e raid.Event) {
 	case raid.EventStarted:
 		name = EventNewArray
 	case raid.EventStopped:
-		name = EventDisappeared
+		name, m.under = EventDisappeared, false
 	case raid.EventFail:
 		if m.unsure[e.Member] {
 			name = EventFailSpare

@@ -38,13 +38,17 @@ type hook struct {
 	program  string
 	complain func(string) // called once
 	queue    chan Event
-	ended    chan struct{}
-	told     bool // that something went wrong; of the task alone
-	missed   chan struct{}
+	missed   chan struct{} // an event found the queue full
+	stop     chan struct{} // closed when no more events come
+	ended    chan struct{} // closed by the task
+	told     bool          // that something went wrong; of the task alone
 }
 
 func newHook(program string, complain func(string)) *hook {
-	h := &hook{program: program, complain: complain, queue: make(chan Event, hookQueue), ended: make(chan struct{}), missed: make(chan struct{}, 1)}
+	h := &hook{
+		program: program, complain: complain,
+		queue: make(chan Event, hookQueue), missed: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
+	}
 	go h.run()
 	return h
 }
@@ -57,19 +61,16 @@ func (h *hook) add(e Event) {
 	select {
 	case h.queue <- e:
 	default:
-		select {
-		case h.missed <- struct{}{}:
-		default:
-		}
+		poke(h.missed)
 	}
 }
 
-// close returns when the program has run for all that was told, or has had its time. Nothing may be added any more.
+// close returns when the program has run for all that was told so far, or has had its time.
 func (h *hook) close() {
 	if h == nil {
 		return
 	}
-	close(h.queue)
+	close(h.stop)
 	select {
 	case <-h.ended:
 	case <-time.After(hookLast):
@@ -78,7 +79,11 @@ func (h *hook) close() {
 
 func (h *hook) run() {
 	defer close(h.ended)
-	for e := range h.queue {
+	for {
+		e, ok := h.next()
+		if !ok {
+			return
+		}
 		err := h.tell(e)
 		select {
 		case <-h.missed:
@@ -88,6 +93,21 @@ func (h *hook) run() {
 		if err != nil {
 			h.once(fmt.Sprintf("on-event: %s %s: %v", h.program, e.Event, err))
 		}
+	}
+}
+
+// next is the next event; none once the hook was closed and all were told.
+func (h *hook) next() (e Event, ok bool) {
+	select {
+	case e = <-h.queue:
+		return e, true
+	case <-h.stop:
+	}
+	select {
+	case e = <-h.queue:
+		return e, true
+	default:
+		return e, false
 	}
 }
 
