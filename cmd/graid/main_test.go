@@ -53,8 +53,12 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command line as its users see it. Each script has a runtime folder of its own; what it leaves running is
 // stopped.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
+	testscript.Run(t, scriptParams(filepath.Join("testdata", "script")))
+}
+
+func scriptParams(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			run := filepath.Join(e.WorkDir, "run")
@@ -68,7 +72,7 @@ func TestScripts(t *testing.T) {
 			"remember": scriptRemember, "unchanged": scriptUnchanged, "status": scriptStatus,
 			"hold": scriptHold,
 		},
-	})
+	}
 }
 
 // stopAll stops the arrays of a runtime folder, whatever they are doing.
