@@ -159,47 +159,6 @@ func (a *Array) forgiveWritten(o *op) {
 	}
 }
 
-// lost says which bytes of the array rows of a role are, if they cannot be computed either.
-func (a *Array) lost(role int, rows plan.Span) string {
-	list := a.bytesOf(role, rows)
-	if len(list) == 0 {
-		return "parity: no data of the array"
-	}
-	text := "array bytes"
-	for _, s := range list {
-		text += fmt.Sprintf(" [%d,%d)", s.Lo, s.Hi)
-	}
-	return text
-}
-
-// bytesOf is the spans of the array whose data rows of a role are; none if they are parity.
-func (a *Array) bytesOf(role int, rows plan.Span) (list []plan.Span) {
-	if a.geo.Level == 1 {
-		return []plan.Span{rows}
-	}
-	// A plan knows where everything is: of every chunk that may be there, is it?
-	v, p := plan.Healthy(a.geo.Roles), new(plan.Plan)
-	chunk := a.geo.Chunk
-	first, last := int64(0), a.geo.Size
-	if a.geo.Level != 10 {
-		first, last = rows.Lo/chunk*a.geo.Stripe, min(last, ((rows.Hi-1)/chunk+1)*a.geo.Stripe)
-	}
-	v.Readable, v.Recovered = plan.RoleSet(0).With(role), nil
-	for at := first; at < last; at += chunk {
-		p.Reset()
-		if _, err := a.level.Plan(p, block.Request{Op: block.Read, Off: at, Len: min(chunk, last-at)}, &v); err != nil || len(p.Calcs) > 0 {
-			continue
-		}
-		for _, io := range p.Reads {
-			lo, hi := max(io.Row, rows.Lo), min(io.Row+io.Ref.Len, rows.Hi)
-			if io.Role == role && lo < hi {
-				list = append(list, plan.Span{Lo: at + io.Ref.Off + lo - io.Row, Hi: at + io.Ref.Off + hi - io.Row})
-			}
-		}
-	}
-	return list
-}
-
 // saveLogs writes logs that no superblock has taken along.
 func (a *Array) saveLogs() {
 	a.meta.Lock()

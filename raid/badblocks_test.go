@@ -139,16 +139,28 @@ func TestRecoveryGoesPastABadSector(t *testing.T) {
 		require.EqualValues(t, 512, bad.Length)
 		require.NotZero(t, g.super(n).Features&md.FeatureBadBlocks)
 
+		listed := map[int64]bool{}
+		for _, b := range a.BadBlocks() {
+			for _, r := range b.Array {
+				for off := r[0]; off < r[1]; off += 512 {
+					listed[off] = b.Lost
+				}
+			}
+		}
 		lost, named := 0, false
 		got := make([]byte, 512)
 		for off := int64(0); off < int64(len(want)); off += 512 {
 			if err := block.ReadAt(ctx, a, got, off); err != nil {
 				require.ErrorIs(t, err, block.ErrMedia)
 				lost++
+				if lost, ok := listed[off]; ok && tc.recorded {
+					require.True(t, lost, "at %d", off)
+				}
 				named = named || strings.Contains(g.detail(EventBadBlock), fmt.Sprintf(" [%d,%d)", off, off+512))
 				require.NoError(t, block.WriteAt(ctx, a, want[off:off+512], off))
 			} else {
 				require.Equal(t, want[off:off+512], got, "raid%d at %d", tc.spec.Level, off)
+				require.False(t, listed[off], "raid%d: %d is not lost", tc.spec.Level, off)
 			}
 		}
 		said := g.detail(EventBadBlock)

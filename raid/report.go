@@ -34,6 +34,9 @@ func (a *Array) status() Status {
 	}
 	s.State = a.stateName(v, s.Dirty)
 	s.ConsistencyPolicy = policy(a.ref, a.geo)
+	if b := a.intent.Load(); b != nil {
+		s.Bitmap = &BitmapStatus{Chunk: b.grain, Pieces: int64(len(b.words)), Dirty: b.on.Load()}
+	}
 	for _, m := range a.all() {
 		if m != nil && m.live() && m.sb.Updated().After(s.Updated) {
 			s.Updated = m.sb.Updated()
@@ -45,10 +48,14 @@ func (a *Array) status() Status {
 			continue
 		}
 		s.Members = append(s.Members, m.status())
+		if v.Recovered != nil && m == v.members[role] && m.state == MemberRebuilding {
+			s.Members[role].Recovered = v.Recovered[role]
+		}
 	}
 	for _, m := range a.twins {
 		if m != nil {
 			s.Members = append(s.Members, m.status())
+			s.Members[len(s.Members)-1].Recovered = m.filled.Load()
 		}
 	}
 	for _, m := range a.spares {
@@ -84,7 +91,14 @@ func (a *Array) syncStatus() SyncStatus {
 }
 
 func (m *member) status() MemberStatus {
+	var bad int64
+	if l := m.bad.Load(); l != nil {
+		for _, s := range *l {
+			bad += s.Len()
+		}
+	}
 	return MemberStatus{
+		BadBlocks: bad,
 		Path: m.path, Role: m.role, State: m.state, Events: m.sb.Events, DataOffset: m.offset, Size: m.size,
 		ReadErrors: m.readErrors.Load(), WriteErrors: m.writeErrors.Load(), Corrected: m.corrected.Load(),
 		WriteMostly: m.sb.DevFlags&md.WriteMostly != 0, DeviceUUID: m.sb.DeviceUUID,

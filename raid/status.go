@@ -103,9 +103,17 @@ type Status struct {
 	Degraded          int      // members missing
 	Dirty             bool
 	ConsistencyPolicy string
+	Bitmap            *BitmapStatus // nil: the array has none
 	Sync              SyncStatus
 	MismatchSectors   int64
 	Members           []MemberStatus // by role, then spares
+}
+
+// BitmapStatus is the write-intent bitmap of an array.
+type BitmapStatus struct {
+	Chunk  int64 // bytes per bit: of each member; of the array for raid10
+	Pieces int64 // bits
+	Dirty  int64 // bits that are set: where members may differ after a crash, or lack what was written while they were out
 }
 
 // SyncStatus is the background work of an array.
@@ -129,5 +137,7 @@ type MemberStatus struct {
 	WriteErrors int64
 	Corrected   int64
 	WriteMostly bool
+	BadBlocks   int64 // bytes that its bad block log names
+	Recovered   int64 // of one that is being filled: bytes of its data area that are good
 	DeviceUUID  md.UUID
 }
