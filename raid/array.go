@@ -57,6 +57,8 @@ type Array struct {
 	work  sched.Event  // for the worker
 	sync  syncState
 	news  news
+
+	places places // where the last check found that members do not agree
 }
 
 // Info describes the array. Block is the largest of its members'.

@@ -15,7 +15,7 @@ func (a *Array) Status() Status {
 	}
 	s, v := *a.last.Load(), a.view.Load()
 	s.Degraded, s.State, s.Sync = a.geo.Roles-v.Readable.Count(), a.stateName(v, s.Dirty), a.syncStatus()
-	s.MismatchSectors = a.sync.mismatch.Load() / sectorSize
+	a.found(&s)
 	return s
 }
 
@@ -30,8 +30,9 @@ func (a *Array) status() Status {
 		ReadOnlyWhy: a.readOnly, Findings: a.findings,
 		Degraded: a.geo.Roles - v.Readable.Count(),
 		Dirty:    a.written == markDirty || v.Synced < a.geo.SyncSize || a.sync.given.Load(),
-		Sync:     a.syncStatus(), MismatchSectors: a.sync.mismatch.Load() / sectorSize,
+		Sync:     a.syncStatus(),
 	}
+	a.found(&s)
 	s.State = a.stateName(v, s.Dirty)
 	s.ConsistencyPolicy = policy(a.ref, a.geo)
 	if b := a.intent.Load(); b != nil {
@@ -62,6 +63,12 @@ func (a *Array) status() Status {
 		s.Members = append(s.Members, m.status())
 	}
 	return s
+}
+
+// found says what the last check or repair found, so far.
+func (a *Array) found(s *Status) {
+	s.MismatchSectors, s.LeftSectors = a.sync.mismatch.Load()/sectorSize, a.sync.left.Load()/sectorSize
+	s.Mismatches, s.MoreMismatches = a.places.now()
 }
 
 func (a *Array) stateName(v *view, dirty bool) string {

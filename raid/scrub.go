@@ -3,7 +3,6 @@ package raid
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"graid/raid/plan"
 )
@@ -12,74 +11,107 @@ import (
 var ErrBusy = errors.New("busy")
 
 // Check starts to compare all copies, or parity with the data, beside other I/O. What cannot be read is rewritten from redundancy; what differs
-// is counted, told as an event, and left alone. Wait returns when it is done; Status has the count.
-func (a *Array) Check() error { return a.ask(workCheck) }
+// is counted, told as an event, and left alone. Wait returns when it is done; Status has the count, and where.
+func (a *Array) Check() error { return a.ask(job{work: workCheck}) }
 
 // Repair is Check that makes what differs agree, by md's rules: parity is computed anew from the data, and the first copy in md's order is
 // copied over the others.
-func (a *Array) Repair() error { return a.ask(workRepair) }
+func (a *Array) Repair() error { return a.RepairWith(RepairOptions{}) }
+
+// RepairOptions say how a repair goes about it. The zero value is md's rules.
+type RepairOptions struct {
+	// Locate rewrites the member that is wrong, where redundancy tells which one that is: with raid6 when it is one, with three copies and more
+	// when most agree. Where nothing tells, it leaves what differs alone.
+	Locate bool
+	// Rest has md's rules for what Locate would leave alone.
+	Rest bool
+}
+
+// RepairWith is Repair with options.
+func (a *Array) RepairWith(opts RepairOptions) error {
+	if opts.Locate && !locates(a.geo) {
+		return fmt.Errorf("nothing tells which member is wrong: that takes raid6, or three copies")
+	}
+	return a.ask(job{work: workRepair, located: opts.Locate, byRule: !opts.Locate || opts.Rest})
+}
 
 // Idle stops a check or repair that is under way. Resync and recovery go on: without them data is at risk.
 func (a *Array) Idle() { a.sync.asked.Store(workIdle) }
 
-func (a *Array) ask(work int32) error {
+// job is a check or repair that somebody asked for.
+type job struct {
+	work            int32
+	located, byRule bool // what a repair does about what differs; both: by rule what nothing is known of
+}
+
+func (a *Array) ask(j job) error {
 	if !a.begin() {
 		return errClosed
 	}
 	defer a.end()
 	switch v := a.view.Load(); {
 	case !a.geo.Redundant():
-		return fmt.Errorf("nothing to %s: %s has no redundancy", workNames[work], a.Status().LevelName)
+		return fmt.Errorf("nothing to %s: %s has no redundancy", workNames[j.work], a.Status().LevelName)
 	case !a.writable:
-		return fmt.Errorf("array is read-only: a %s corrects what cannot be read", workNames[work])
+		return fmt.Errorf("array is read-only: a %s corrects what cannot be read", workNames[j.work])
 	case v.broken != nil:
 		return v.broken
-	case !a.sync.kind.CompareAndSwap(workIdle, work):
+	case !a.sync.kind.CompareAndSwap(workIdle, j.work):
 		return fmt.Errorf("%w: a %s is under way", ErrBusy, workNames[a.sync.kind.Load()])
 	}
-	a.sync.asked.Store(work)
+	a.sync.job.Store(&j)
+	a.sync.asked.Store(j.work)
 	a.rouse()
 	return nil
 }
 
-// scrub is a check, or a repair.
-func (a *Array) scrub(repair bool) {
-	work := a.sync.kind.Load()
+// scrub does the job.
+func (a *Array) scrub(j *job) {
 	a.sync.mismatch.Store(0)
-	a.tell(EventRebuildStart, "", workNames[work])
+	a.sync.left.Store(0)
+	a.places.clear()
+	a.tell(EventRebuildStart, "", workNames[j.work])
 	w := a.newWalk(0)
 	for at := int64(0); at < a.geo.SyncSize; {
-		if a.closing.Load() || a.sync.asked.Load() != work || a.view.Load().broken != nil {
-			a.tell(EventRebuildEnd, "", fmt.Sprintf("%s stopped at %d of %d bytes", workNames[work], at, a.geo.SyncSize))
+		if a.closing.Load() || a.sync.asked.Load() != j.work || a.view.Load().broken != nil {
+			a.tell(EventRebuildEnd, "", fmt.Sprintf("%s stopped at %d of %d bytes", workNames[j.work], at, a.geo.SyncSize))
 			return
 		}
 		var err error
-		if at, err = w.step(at, func(at int64) (int64, error) { return a.compare(at, repair) }); err != nil {
-			a.tell(EventRebuildEnd, "", fmt.Sprintf("%s stopped at %d of %d bytes: %v", workNames[work], at, a.geo.SyncSize, err))
+		if at, err = w.step(at, func(at int64) (int64, error) { return a.compare(at, j) }); err != nil {
+			a.tell(EventRebuildEnd, "", fmt.Sprintf("%s stopped at %d of %d bytes: %v", workNames[j.work], at, a.geo.SyncSize, err))
 			return
 		}
 	}
-	a.tell(EventRebuildEnd, "", fmt.Sprintf("%s done, mismatches in %d sectors", workNames[work], a.sync.mismatch.Load()/sectorSize))
+	a.tell(EventRebuildEnd, "", a.scrubEnd(j))
+}
+
+// scrubEnd says what a scrub came to that got to its end.
+func (a *Array) scrubEnd(j *job) string {
+	text := fmt.Sprintf("%s done, mismatches in %d sectors", workNames[j.work], a.sync.mismatch.Load()/sectorSize)
+	if left := a.sync.left.Load(); left > 0 {
+		text += fmt.Sprintf("; %d sectors were left alone", left/sectorSize)
+	}
+	return text
 }
 
 const sectorSize = 512
 
 // compare compares a prefix of the sync space from at on, and returns its length. The rows are held exclusively, so that nothing that differs is
 // a write under way.
-func (a *Array) compare(at int64, repair bool) (int64, error) {
+func (a *Array) compare(at int64, j *job) (int64, error) {
 	o := a.getOp()
 	defer a.putOp(o)
 	span := plan.Span{Lo: at, Hi: a.geo.SyncSize}
-	kind := plan.Check
-	for {
+	for tries := 0; ; {
 		v := a.view.Load()
 		if v.broken != nil {
 			return 0, v.broken
 		}
-		n, err := o.plansSync(v, span, kind)
+		n, err := o.plansSync(v, span, plan.Check)
 		if err != nil && o.cause != nil && span.Len() > a.info.Block {
 			span.Hi = span.Lo + half(min(span.Len(), syncNarrow), a.info.Block)
-			o.avoid, o.cause, o.bad, kind = 0, nil, o.bad[:0], plan.Check
+			o.avoid, o.cause, o.bad = 0, nil, o.bad[:0]
 			continue
 		}
 		if err != nil && o.cause != nil {
@@ -93,76 +125,29 @@ func (a *Array) compare(at int64, repair bool) (int64, error) {
 			continue // made with an old View
 		}
 		o.provide()
-		if o.perform(o.plan.Reads, 0); o.failed {
+		var found differences
+		if o.perform(o.plan.Reads, 0); !o.failed && o.calc() > 0 {
+			found = o.lookAgain()
+		}
+		if o.failed {
 			if err := a.learn(o); err != nil {
 				return 0, err
 			}
 			continue
 		}
-		differ := o.calc()
-		if kind == plan.Check && differ > 0 {
-			a.mismatched(o)
-			if repair {
-				kind = plan.Resync
-				continue
-			}
+		again, err := a.mend(o, found.list, j)
+		if err != nil {
+			return 0, err
 		}
-		if kind == plan.Resync {
-			if o.write(0); o.failed {
-				if err := a.learn(o); err != nil {
-					return 0, err
-				}
-				continue
+		if again {
+			if tries++; tries > mendTries {
+				return 0, fmt.Errorf("members keep failing while [%d,+%d) is repaired", at, n)
 			}
-			a.forgiveWritten(o)
+			continue
 		}
+		a.report(&found)
 		o.unlock()
 		a.correct(o)
 		return n, nil
 	}
-}
-
-// mismatched counts what o, which compared, found to differ, and tells where it is. The count is md's: for parity every 4 KiB of a stripe that
-// has an error; for copies every differing one by pieces of 64 KiB, or of a chunk where that is less.
-func (a *Array) mismatched(o *op) {
-	mirror := a.geo.Level == 1 || a.geo.Level == 10
-	grain := int64(4096)
-	if mirror {
-		grain = 64 << 10
-		if a.geo.Chunk > 0 {
-			grain = min(grain, a.geo.Chunk)
-		}
-	}
-	var where []plan.Span
-	seen := map[[2]int64]bool{}
-	for _, d := range o.diffs {
-		where = append(where, d.pos)
-		piece := [2]int64{d.pos.Lo / grain}
-		if mirror {
-			piece[1] = int64(d.sum) // every copy counts by itself
-		}
-		if !seen[piece] {
-			seen[piece] = true
-			a.sync.mismatch.Add(grain)
-		}
-	}
-	slices.SortFunc(where, func(a, b plan.Span) int { return int(min(max(a.Lo-b.Lo, -1), 1)) })
-	for i := 0; i < len(where); {
-		s := where[i]
-		for i++; i < len(where) && where[i].Lo <= s.Hi; i++ {
-			s.Hi = max(s.Hi, where[i].Hi)
-		}
-		a.tell(EventMismatch, "", a.describe(s))
-	}
-}
-
-// describe says what of the array a span of the sync space is about.
-func (a *Array) describe(s plan.Span) string {
-	if a.geo.Level == 1 || a.geo.Level == 10 {
-		return fmt.Sprintf("copies of %d bytes at %d differ", s.Len(), s.Lo)
-	}
-	data := a.geo.Stripe / a.geo.Chunk // chunks of a stripe
-	first, last := s.Lo/a.geo.Chunk, (s.Hi-1)/a.geo.Chunk
-	return fmt.Sprintf("parity of %d bytes at %d of the members differs: array bytes [%d,%d)", s.Len(), s.Lo,
-		first*data*a.geo.Chunk, (last+1)*data*a.geo.Chunk)
 }

@@ -36,6 +36,7 @@ const (
 	EventRebuildStart  = "RebuildStarted"
 	EventRebuildEnd    = "RebuildFinished"
 	EventMismatch      = "MismatchFound" // by a check or repair: copies, or parity and data, do not agree
+	EventUnsteady      = "ReadUnsteady"  // asked twice by a check or repair, a member did not answer the same: it is not counted as a mismatch
 	EventSpareAdded    = "NewSpare"
 	EventBadBlock      = "BadBlock" // recovery could not compute what is to be there: recorded in the member's bad block log
 	EventReAdded       = "ReAdded"  // a member that was away has its role back, and lacks only what the bitmap says
@@ -105,7 +106,10 @@ type Status struct {
 	ConsistencyPolicy string
 	Bitmap            *BitmapStatus // nil: the array has none
 	Sync              SyncStatus
-	MismatchSectors   int64
+	MismatchSectors   int64          // as md counts
+	LeftSectors       int64          // what the last repair found and left alone
+	Mismatches        []Mismatch     // where, in the last check or repair: the first MaxMismatches
+	MoreMismatches    int            // places beyond those
 	Members           []MemberStatus // by role, then spares
 }
 

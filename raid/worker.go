@@ -26,6 +26,7 @@ type syncState struct {
 	speed    atomic.Int64 // bytes per second, lately
 	errors   atomic.Int64 // bytes that could not be resynced
 	mismatch atomic.Int64 // bytes that differed in the last check or repair
+	left     atomic.Int64 // and of those, what a repair left alone
 	ran      atomic.Bool  // there is progress to record
 
 	given   atomic.Bool  // resync was given up; see giveUpResync
@@ -34,7 +35,8 @@ type syncState struct {
 	least, most atomic.Int64 // bytes per second: what work always gets, and what it never exceeds; 0 = no limit
 
 	asked  atomic.Int32 // the scrub that somebody wants: workCheck, workRepair, or workIdle
-	halted atomic.Bool  // what is to be done failed; another try needs a change of members
+	job    atomic.Pointer[job]
+	halted atomic.Bool // what is to be done failed; another try needs a change of members
 }
 
 // What background work may cost, as md's sync_speed_min and a share for those who wait for their own I/O.
@@ -63,7 +65,7 @@ func (a *Array) worker() {
 			a.replace()
 		default:
 			a.sync.kind.Store(work)
-			a.scrub(work == workRepair)
+			a.scrub(a.sync.job.Load())
 			a.sync.asked.CompareAndSwap(work, workIdle)
 		}
 	}
