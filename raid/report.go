@@ -108,7 +108,7 @@ func (m *member) status() MemberStatus {
 		BadBlocks: bad,
 		Path:      m.path, Role: m.role, State: m.state, Events: m.sb.Events, DataOffset: m.offset, Size: m.size,
 		ReadErrors: m.readErrors.Load(), WriteErrors: m.writeErrors.Load(), Corrected: m.corrected.Load(),
-		WriteMostly: m.sb.DevFlags&md.WriteMostly != 0, DeviceUUID: m.sb.DeviceUUID,
+		WriteMostly: m.sb.DevFlags&md.WriteMostly != 0, FailFast: m.sb.DevFlags&md.FailFast != 0, DeviceUUID: m.sb.DeviceUUID,
 	}
 }
 

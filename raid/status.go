@@ -141,6 +141,7 @@ type MemberStatus struct {
 	WriteErrors int64
 	Corrected   int64
 	WriteMostly bool
+	FailFast    bool
 	BadBlocks   int64 // bytes that its bad block log names
 	Recovered   int64 // of one that is being filled: bytes of its data area that are good
 	DeviceUUID  md.UUID
