@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	status, err := 1, build.Run()
 	plainBinary = graidBinary
 	if len(buildFlags) > 0 {
-		plainBinary += "-plain"
+		plainBinary = filepath.Join(dir, "plain", "graid")
 		err = errors.Join(err, exec.Command("go", "build", "-o", plainBinary, ".").Run())
 	}
 	if err = errors.Join(err, os.Chmod(dir, 0o755)); err == nil {
@@ -53,17 +53,18 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command line as its users see it. Each script has a runtime folder of its own; what it leaves running is
 // stopped.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, scriptParams(filepath.Join("testdata", "script")))
+	testscript.Run(t, scriptParams(filepath.Join("testdata", "script"), graidBinary))
 }
 
-func scriptParams(dir string) testscript.Params {
+// scriptParams is for the scripts in dir, which run this binary.
+func scriptParams(dir, binary string) testscript.Params {
 	return testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			run := filepath.Join(e.WorkDir, "run")
 			e.Setenv("GRAID_RUNTIME_DIR", run)
-			e.Setenv("PATH", filepath.Dir(graidBinary)+string(os.PathListSeparator)+e.Getenv("PATH"))
+			e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Defer(func() { stopAll(run) })
 			return nil
 		},
