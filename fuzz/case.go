@@ -86,6 +86,7 @@ type Life struct {
 	End     End
 	Steps   int64    // after so many steps, unless it is Stop
 	Updates int64    // counted from the start of the superblock write of that number; 0: from the beginning of the life
+	Partly  bool     // or from the start of the first that says that a member is filled in part
 	Keep    sim.Keep // what the power cut leaves
 	Destroy bool     // sectors of victims that were being written then cannot be read any more
 	Clients [][]Op   // of a Scripted case: what each client does

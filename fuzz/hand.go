@@ -10,6 +10,7 @@ import (
 
 	"graid/block/fault"
 	"graid/raid"
+	"graid/sim"
 )
 
 // Step is one thing that the array's owner does. Its text is "5ms fail m1": how long after the step before, what, and to which disk, or,
@@ -121,13 +122,18 @@ func (c *Case) administer(rng *rand.Rand) {
 func (c *Case) interrupt(rng *rand.Rand, l *Life) {
 	x := c.Members + rng.IntN(c.Spares+c.Blanks)
 	l.Hand = []Step{{What: handLimit, Rate: c.slow() << rng.IntN(3)}, {Wait: c.when(rng), What: handFail, Disk: c.Victims[0]},
-		{Wait: c.when(rng), What: handRemove, Disk: x}, {What: handAdd, Disk: x}, {Wait: 2 * c.when(rng), What: handIdle}}
+		{Wait: c.when(rng), What: handRemove, Disk: x}, {What: handAdd, Disk: x}}
+	for range 3 { // superblocks are written for something else, and say how far it is
+		l.Hand = append(l.Hand, Step{Wait: c.when(rng), What: handRemove, Disk: c.Victims[0]}, Step{Wait: c.when(rng) / 4, What: handAdd, Disk: c.Victims[0]})
+	}
 	l.Settle, l.Finish = false, false
-	switch rng.IntN(4) {
+	switch rng.IntN(5) {
 	case 0, 1:
 		l.End, l.Updates = Stop, 0
 	case 2:
 		l.End, l.Updates, l.Steps = Power, int64(1+rng.IntN(16*c.Members)), 1+rng.Int64N(int64(4)<<rng.IntN(4))
+	case 3:
+		l.End, l.Updates, l.Steps, l.Partly, l.Keep = Power, 0, 1+rng.Int64N(int64(4)<<rng.IntN(4)), true, sim.Keep(rng.IntN(4))
 	}
 }
 

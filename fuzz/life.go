@@ -77,7 +77,7 @@ func (r *run) registers() {
 // doom has end called when the life is to end before its time.
 func (r *run) doom(end func()) {
 	l := r.life
-	if l.Updates == 0 {
+	if l.Updates == 0 && !l.Partly {
 		r.w.AtStep(r.w.Steps()+l.Steps, end)
 		return
 	}
@@ -88,11 +88,23 @@ func (r *run) doom(end func()) {
 			if q.Op != block.Write || q.Off > at || q.End() <= at {
 				return
 			}
-			if updates++; updates == l.Updates {
+			if l.Partly && !partly(q, at) {
+				return
+			}
+			if updates++; updates == max(l.Updates, 1) {
 				r.w.AtStep(r.w.Steps()+l.Steps, end)
 			}
 		})
 	}
+}
+
+// partly says whether q writes a superblock, at that place, that says that its member is filled in part.
+func partly(q block.Request, at int64) bool {
+	if int64(len(q.Buf)) < q.Len || q.End() < at+sector {
+		return false
+	}
+	s := readSuper(q.Buf, at-q.Off)
+	return s != nil && s.filling && s.filled > 0
 }
 
 // body is what the computer does in this life.

@@ -49,8 +49,7 @@ func (r *run) scrub(a *raid.Array) {
 				return
 			}
 		}
-		// NB: a repair counts a piece again when what it writes together is less than what it compares together.
-		if got := a.Status().MismatchSectors; got > 0 != (i < 3) || r.lay.parity != nil && i < 2 && got != 8*pieces {
+		if got := a.Status().MismatchSectors; got > 0 != (i < 3) || r.lay.parity != nil && i < 3 && got != 8*pieces {
 			r.fail("%d pieces of redundancy were spoilt, and scrub %d of 4 counts %d sectors", pieces, i, got)
 			return
 		}

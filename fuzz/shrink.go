@@ -221,7 +221,7 @@ func (s *shrinker) options() {
 			func(l *Life) { l.Aim = false },
 			func(l *Life) { l.Destroy = false },
 			func(l *Life) { l.Blind = true },
-			func(l *Life) { l.End, l.Steps, l.Updates = Stop, 0, 0 },
+			func(l *Life) { l.End, l.Steps, l.Updates, l.Partly = Stop, 0, 0, false },
 			func(l *Life) { l.End = min(l.End, Kill) },
 			func(l *Life) { l.Keep = sim.KeepAll },
 			func(l *Life) { l.Keep = sim.KeepNone },

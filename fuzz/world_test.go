@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -67,9 +66,6 @@ func report(r *Report) string {
 	return fmt.Sprintf("%v\nshrunk to %d requests; give this as -case=FILE:\n\n# %v\n%v", r.Failed(), c.Requests(), Run(c, 0).Err, c)
 }
 
-// waiting are worlds that wait for the engine to be mended: promote, after it has waited for its lock, calls in sync a member that was failed meanwhile.
-var waiting = []uint64{189}
-
 // fixed is how many worlds every test run has; fewer with the race detector, which is twenty times slower.
 const fixed = 400
 
@@ -96,10 +92,6 @@ func TestWorlds(t *testing.T) {
 			runtime.GC()
 		}
 		r := Run(NewCase(s), 0)
-		if r.Err != nil && slices.Contains(waiting, s) {
-			t.Logf("seed %d, known: %v", s, r.Err)
-			continue
-		}
 		if r.Err != nil && !*all {
 			t.Fatal(report(r))
 		}
