@@ -41,6 +41,13 @@ func (p *places) add(m Mismatch) {
 	p.list = append(p.list, m)
 }
 
+// forget takes away what was found in span, which has been looked at anew.
+func (p *places) forget(span plan.Span) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = slices.DeleteFunc(p.list, func(m Mismatch) bool { return span.Lo <= m.Sync.Lo && m.Sync.Lo < span.Hi })
+}
+
 func (p *places) clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -67,7 +67,8 @@ func (a *Array) status() Status {
 
 // found says what the last check or repair found, so far.
 func (a *Array) found(s *Status) {
-	s.MismatchSectors, s.LeftSectors = a.sync.mismatch.Load()/sectorSize, a.sync.left.Load()/sectorSize
+	s.MismatchSectors = max(a.sync.mismatch.Load(), a.sync.before.Load()) / sectorSize
+	s.LeftSectors, s.CheckedTo = a.sync.left.Load()/sectorSize, a.sync.place.Load()
 	s.Mismatches, s.MoreMismatches = a.places.now()
 }
 

@@ -12,7 +12,7 @@ var ErrBusy = errors.New("busy")
 
 // Check starts to compare all copies, or parity with the data, beside other I/O. What cannot be read is rewritten from redundancy; what differs
 // is counted, told as an event, and left alone. Wait returns when it is done; Status has the count, and where.
-func (a *Array) Check() error { return a.ask(job{work: workCheck}) }
+func (a *Array) Check() error { return a.CheckWith(CheckOptions{}) }
 
 // Repair is Check that makes what differs agree, by md's rules: parity is computed anew from the data, and the first copy in md's order is
 // copied over the others.
@@ -38,12 +38,6 @@ func (a *Array) RepairWith(opts RepairOptions) error {
 // Idle stops a check or repair that is under way. Resync and recovery go on: without them data is at risk.
 func (a *Array) Idle() { a.sync.asked.Store(workIdle) }
 
-// job is a check or repair that somebody asked for.
-type job struct {
-	work            int32
-	located, byRule bool // what a repair does about what differs; both: by rule what nothing is known of
-}
-
 func (a *Array) ask(j job) error {
 	if !a.begin() {
 		return errClosed
@@ -63,36 +57,6 @@ func (a *Array) ask(j job) error {
 	a.sync.asked.Store(j.work)
 	a.rouse()
 	return nil
-}
-
-// scrub does the job.
-func (a *Array) scrub(j *job) {
-	a.sync.mismatch.Store(0)
-	a.sync.left.Store(0)
-	a.places.clear()
-	a.tell(EventRebuildStart, "", workNames[j.work])
-	w := a.newWalk(0)
-	for at := int64(0); at < a.geo.SyncSize; {
-		if a.closing.Load() || a.sync.asked.Load() != j.work || a.view.Load().broken != nil {
-			a.tell(EventRebuildEnd, "", fmt.Sprintf("%s stopped at %d of %d bytes", workNames[j.work], at, a.geo.SyncSize))
-			return
-		}
-		var err error
-		if at, err = w.step(at, func(at int64) (int64, error) { return a.compare(at, j) }); err != nil {
-			a.tell(EventRebuildEnd, "", fmt.Sprintf("%s stopped at %d of %d bytes: %v", workNames[j.work], at, a.geo.SyncSize, err))
-			return
-		}
-	}
-	a.tell(EventRebuildEnd, "", a.scrubEnd(j))
-}
-
-// scrubEnd says what a scrub came to that got to its end.
-func (a *Array) scrubEnd(j *job) string {
-	text := fmt.Sprintf("%s done, mismatches in %d sectors", workNames[j.work], a.sync.mismatch.Load()/sectorSize)
-	if left := a.sync.left.Load(); left > 0 {
-		text += fmt.Sprintf("; %d sectors were left alone", left/sectorSize)
-	}
-	return text
 }
 
 const sectorSize = 512
@@ -145,6 +109,7 @@ func (a *Array) compare(at int64, j *job) (int64, error) {
 			}
 			continue
 		}
+		a.places.forget(plan.Span{Lo: at, Hi: at + n})
 		a.report(&found)
 		o.unlock()
 		a.correct(o)

@@ -110,6 +110,7 @@ type Status struct {
 	LeftSectors       int64          // what the last repair found and left alone
 	Mismatches        []Mismatch     // where, in the last check or repair: the first MaxMismatches
 	MoreMismatches    int            // places beyond those
+	CheckedTo         int64          // bytes of the sync space: where the last check stopped, and one that resumes goes on; 0 = it came to the end
 	Members           []MemberStatus // by role, then spares
 }
 

@@ -36,7 +36,10 @@ type syncState struct {
 
 	asked  atomic.Int32 // the scrub that somebody wants: workCheck, workRepair, or workIdle
 	job    atomic.Pointer[job]
-	halted atomic.Bool // what is to be done failed; another try needs a change of members
+	before atomic.Int64 // what mismatch was when a patrol last came to the end
+	place  atomic.Int64 // where the last check stopped, in the sync space; 0 = it came to the end
+	roused atomic.Bool  // there may be something more urgent than what is being done
+	halted atomic.Bool  // what is to be done failed; another try needs a change of members
 }
 
 // What background work may cost, as md's sync_speed_min and a share for those who wait for their own I/O.
@@ -50,7 +53,9 @@ const (
 // worker is the task that does background work, one kind at a time, the most urgent first, until the array closes.
 func (a *Array) worker() {
 	for !a.closing.Load() {
-		switch work := a.next(); work {
+		work := a.next()
+		a.abandon()
+		switch work {
 		case workIdle:
 			a.sync.kind.Store(workIdle)
 			a.work.Wait()
@@ -65,16 +70,19 @@ func (a *Array) worker() {
 			a.replace()
 		default:
 			a.sync.kind.Store(work)
-			a.scrub(a.sync.job.Load())
-			a.sync.asked.CompareAndSwap(work, workIdle)
+			if a.scrub(a.sync.job.Load()) {
+				a.sync.asked.CompareAndSwap(work, workIdle)
+			}
 		}
 	}
+	a.abandon()
 	a.sync.kind.Store(workIdle)
 }
 
 // next is what is most urgent, in md's order: members that are in sync agree first, then those that are not are filled, and only then
 // is looked for what nobody knows of.
 func (a *Array) next() int32 {
+	a.sync.roused.Store(false)
 	v := a.view.Load()
 	switch {
 	case v.broken != nil:
@@ -105,6 +113,7 @@ func (a *Array) busy() bool {
 // rouse has the worker look again at what is to be done. It counts as busy from now on.
 func (a *Array) rouse() {
 	a.sync.halted.Store(false)
+	a.sync.roused.Store(true)
 	a.work.Set()
 }
 
@@ -128,7 +137,7 @@ func (a *Array) pace(n int64, took time.Duration) {
 	if most := a.sync.most.Load(); most > 0 {
 		pause = max(pause, stretch(n, most)-took)
 	}
-	for ; pause > 0 && !a.closing.Load(); pause -= syncPauseMax {
+	for ; pause > 0 && !a.closing.Load() && !a.disturbed(); pause -= syncPauseMax {
 		a.sched.Sleep(min(pause, syncPauseMax))
 	}
 }
