@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/graid
 STATIC  := CGO_ENABLED=0
 
-.PHONY: run build test quick lint unit race oracle interop cross worlds mutants coverage crash fuzz bench bench-parity tools help
+.PHONY: run build test quick lint unit race oracle interop cross worlds mutants coverage crash fuzz bench bench-parity soak tools help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,3 +61,7 @@ bench: build ## figures: the engine's allocations, and the load against peers
 bench-parity: ## parity against ISA-L (libisal-dev), klauspost/reedsolomon, xorsimd and crypto/subtle: all levels, a few minutes
 	@cd bench/parity && CGO_ENABLED=1 $(GO) build -o ../../bin/bench-parity . && cd ../.. && \
 		for level in "" avx2; do GRAID_PARITY=$$level bin/bench-parity || exit 1; done
+
+soak: TIME = 10m
+soak: build ## no user error while redundancy is left: a file system, fio that verifies, members that come and go, TIME=10m in all, as root
+	@TIME=$(TIME) bench/soak.sh $(BIN)
