@@ -15,13 +15,17 @@ func (a *Array) correct(o *op) {
 		return
 	}
 	for _, b := range o.bad {
-		for _, b := range a.narrow(o.view.members[b.role], b, nil) {
-			if err := a.rewrite(o.view.members[b.role], b); err != nil {
-				a.tell(EventUncorrectable, o.view.members[b.role].path, err.Error())
+		for _, b := range a.narrow(b, nil) {
+			err := a.rewrite(b)
+			if err == errLeft {
 				continue
 			}
-			o.view.members[b.role].corrected.Add(1)
-			a.tell(EventCorrected, o.view.members[b.role].path, fmt.Sprintf("%d bytes at %d", b.row.Len(), b.row.Lo))
+			if err != nil {
+				a.tell(EventUncorrectable, b.m.path, err.Error())
+				continue
+			}
+			b.m.corrected.Add(1)
+			a.tell(EventCorrected, b.m.path, fmt.Sprintf("%d bytes at %d", b.row.Len(), b.row.Lo))
 		}
 	}
 }
@@ -31,7 +35,7 @@ const narrowest = 4096
 
 // narrow appends to list the pieces of b, which could not be read as a whole, that cannot be read by themselves. Only they are rewritten:
 // elsewhere in the same rows another member may be bad.
-func (a *Array) narrow(m *member, b badRows, list []badRows) []badRows {
+func (a *Array) narrow(b badRows, list []badRows) []badRows {
 	n := b.row.Len()
 	if n <= max(narrowest, a.info.Block) {
 		return append(list, b)
@@ -39,16 +43,19 @@ func (a *Array) narrow(m *member, b badRows, list []badRows) []badRows {
 	cut := half(n, max(narrowest, a.info.Block))
 	buf := block.Alloc(max(cut, n-cut))
 	for _, part := range []plan.Span{{Lo: 0, Hi: cut}, {Lo: cut, Hi: n}} {
-		p := badRows{b.role, plan.Span{Lo: b.row.Lo + part.Lo, Hi: b.row.Lo + part.Hi}, plan.Span{Lo: b.pos.Lo + part.Lo, Hi: b.pos.Lo + part.Hi}}
-		if m.isBad(p.row) || block.ReadAt(context.Background(), m.dev, buf[:part.Len()], m.offset+p.row.Lo) != nil {
-			list = a.narrow(m, p, list)
+		p := badRows{b.m, b.role, plan.Span{Lo: b.row.Lo + part.Lo, Hi: b.row.Lo + part.Hi}, plan.Span{Lo: b.pos.Lo + part.Lo, Hi: b.pos.Lo + part.Hi}}
+		if b.m.isBad(p.row) || block.ReadAt(context.Background(), b.m.dev, buf[:part.Len()], b.m.offset+p.row.Lo) != nil {
+			list = a.narrow(p, list)
 		}
 	}
 	return list
 }
 
-// rewrite fills the rows of b, which m could not read, and reads them back. If m has left the array meanwhile that is the end of it.
-func (a *Array) rewrite(m *member, b badRows) error {
+// errLeft is why there is nothing to correct any more.
+var errLeft = errors.New("the member has left the array")
+
+// rewrite fills the rows of b, which its member could not read, and reads them back.
+func (a *Array) rewrite(b badRows) error {
 	o := a.getOp()
 	defer a.putOp(o)
 	o.avoid = plan.RoleSet(0).With(b.role)
@@ -59,8 +66,9 @@ func (a *Array) rewrite(m *member, b badRows) error {
 		}
 		at.Lo += n
 	}
+	m := b.m
 	if o.view.members[b.role] != m {
-		return nil
+		return errLeft
 	}
 	check := block.Alloc(b.row.Len())
 	if err := block.ReadAt(context.Background(), m.dev, check, m.offset+b.row.Lo); err != nil {

@@ -54,7 +54,7 @@ func (a *Array) learn(o *op) error {
 				return err // read although it was to be avoided: planning again would go round in circles
 			}
 			o.avoid = o.avoid.With(io.Role)
-			o.bad = append(o.bad, badRows{io.Role, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len}, plan.Span{Lo: io.Pos, Hi: io.Pos + io.Ref.Len}})
+			o.bad = append(o.bad, badRows{m, io.Role, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len}, plan.Span{Lo: io.Pos, Hi: io.Pos + io.Ref.Len}})
 			if o.cause == nil {
 				o.cause = err
 			}
@@ -80,7 +80,12 @@ func (a *Array) learn(o *op) error {
 		// The array breaks with this write half done: what its rows add up to is not known any more.
 		a.change(func(v *view) { v.leave(o.extent()) })
 	}
-	return a.lose(o, dead, why, wrote)
+	err := a.lose(o, dead, why, wrote)
+	if wrote && a.view.Load().broken != nil {
+		// It broke in the end, because others could not write down that these are lost. The rows are still held: nobody has computed from them.
+		a.change(func(v *view) { v.leave(o.extent()) })
+	}
+	return err
 }
 
 // extent is the part of the sync space that the batch of o is about.
@@ -226,7 +231,7 @@ func (o *op) firstError() error {
 
 func (a *Array) uncorrectable(o *op) {
 	for _, b := range o.bad {
-		a.tell(EventUncorrectable, o.view.members[b.role].path, fmt.Sprintf("%d bytes at %d: %v", b.row.Len(), b.row.Lo, o.cause))
+		a.tell(EventUncorrectable, b.m.path, fmt.Sprintf("%d bytes at %d: %v", b.row.Len(), b.row.Lo, o.cause))
 	}
 }
 

@@ -3,6 +3,7 @@ package raid
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -191,5 +192,64 @@ func TestLossIsTheFirstThingRecorded(t *testing.T) {
 	require.NoError(t, write(a, 0, 4096, 1))
 	require.Equal(t, 1, a.Status().Degraded)
 	require.Equal(t, 1, g.count(EventFail))
+	require.NoError(t, a.Close())
+}
+
+// TestBrokenWhileALossIsWrittenDown fails one of a stripe's writes, and then, while the loss is being written down, the superblock of another member, of a
+// raid6 that has lost one already: the array breaks, and nobody may compute what is missing from the half-written stripe.
+func TestBrokenWhileALossIsWrittenDown(t *testing.T) {
+	wrong := 0
+	for missing := range 4 {
+		for write := range 4 {
+			for record := range 4 {
+				if missing == write || missing == record || write == record {
+					continue
+				}
+				g := newRig(t, md.Spec{Level: 6, Chunk: 4096}, 4)
+				want := fill(t, g)
+				g.opts.Run = true
+				a := g.open(missing)
+				require.NoError(t, block.WriteAt(ctx, a, want[:4096], 0)) // dirty
+				g.faulty[write].Before(errWrites(block.ErrPath))
+				g.faulty[record].Before(func(r block.Request) error {
+					if r.Op == block.Write && !data(r) {
+						return block.ErrPath
+					}
+					return nil
+				})
+				_ = block.WriteAt(ctx, a, bytes.Repeat([]byte{0xEE}, 4096), 0)
+				got := make([]byte, 4096)
+				if err := block.ReadAt(ctx, a, got, 4096); err == nil && !bytes.Equal(got, want[4096:8192]) {
+					wrong++
+				}
+				_ = a.Close()
+			}
+		}
+	}
+	require.Zero(t, wrong)
+}
+
+// TestRemovedBetweenTwoBadReads removes the member that could not read while another is being asked, which cannot either.
+func TestRemovedBetweenTwoBadReads(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 1}, 3)
+	want := fill(t, g)
+	a := g.open()
+	order, first := 0, ""
+	for i := range 3 {
+		g.faulty[i].Before(func(r block.Request) error {
+			if r.Op != block.Read || !data(r) || order > 1 {
+				return nil
+			}
+			if order++; order == 1 {
+				first = fmt.Sprintf("m%d", i)
+			} else {
+				require.NoError(t, a.Fail(ctx, first))
+				require.NoError(t, a.Remove(ctx, first))
+			}
+			return block.ErrMedia
+		})
+	}
+	holds(t, a, want[:4096])
+	require.Equal(t, 1, a.Status().Degraded)
 	require.NoError(t, a.Close())
 }

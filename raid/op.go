@@ -40,6 +40,7 @@ type op struct {
 
 // badRows is what a member could not read.
 type badRows struct {
+	m    *member
 	role int
 	row  plan.Span // on the member's data area
 	pos  plan.Span // in the sync space

@@ -11,6 +11,7 @@ import (
 // It compares first and writes only where members differ: an array of sparse files stays sparse, and flash is not worn.
 func (a *Array) resync() {
 	a.sync.ran.Store(true)
+	a.sync.errors.Store(0)
 	at := a.view.Load().Synced
 	a.tell(EventRebuildStart, "", fmt.Sprintf("resync from %d of %d bytes", at, a.geo.SyncSize))
 	w := a.newWalk(at)
