@@ -33,6 +33,7 @@ type Array struct {
 	mark    atomic.Int32
 	writers atomic.Int64
 	wrote   atomic.Bool
+	doubt   atomic.Bool // redundancy was taken for true when the array was forced, and need not be
 	uneven  atomic.Bool // a write failed on a last copy, which stays: copies may differ, and the next start is to resync
 
 	meta      *sched.Mutex // whoever changes superblocks, or the set of members that is believed
@@ -48,7 +49,6 @@ type Array struct {
 	readOnly  []string
 	findings  []string
 	writable  bool
-	forced    bool // redundancy was taken for true when it was assembled, and need not be
 
 	last atomic.Pointer[Status] // as of when meta was last given back
 
@@ -212,7 +212,7 @@ func (o *op) carryOut(r block.Request) (int64, error) {
 // undecided says whether o's batch read what may not agree with the redundancy that stands in for it. There only the sectors that cannot be read may
 // come from elsewhere: whoever reads their neighbours, before resync or after it, is to see what the first copy has.
 func (o *op) undecided() bool {
-	return o.a.forced || (o.a.geo.Level == 1 || o.a.geo.Level == 10) && o.extent().Hi > o.view.Synced
+	return o.a.doubt.Load() || (o.a.geo.Level == 1 || o.a.geo.Level == 10) && o.extent().Hi > o.view.Synced
 }
 
 // sector is the smallest piece of the array that can be unreadable by itself.

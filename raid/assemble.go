@@ -57,7 +57,8 @@ func assemble(ctx context.Context, offered []Member, opts Options) (*Array, erro
 	if err != nil {
 		return nil, err
 	}
-	a := &Array{sched: opts.Sched, quiet: opts.Quiet, ref: d.Ref, events: d.Ref.Events, findings: d.Findings, forced: d.ForceClean || len(d.Forced) > 0}
+	a := &Array{sched: opts.Sched, quiet: opts.Quiet, ref: d.Ref, events: d.Ref.Events, findings: d.Findings}
+	a.doubt.Store(d.ForceClean || len(d.Forced) > 0)
 	a.news.listen = opts.OnEvent
 	if err := a.join(d, found, members); err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func (a *Array) AddBitmap(ctx context.Context, chunk int64) error {
 		// No write is under way, and all of them are on the media: nothing differs but where resync has not been yet. Who is out now has missed what no bit says.
 		image.EventsCleared = a.events + 1
 		v := a.view.Load()
-		if !a.complete() || v.Synced < a.geo.SyncSize || v.left != nil || a.sync.given.Load() || a.uneven.Load() || a.forced {
+		if !a.complete() || v.Synced < a.geo.SyncSize || v.left != nil || a.sync.given.Load() || a.uneven.Load() || a.doubt.Load() {
 			image.SetAll()
 		}
 		for i, m := range members {

@@ -171,6 +171,15 @@ func (b *intent) agreed(pos, synced, end int64, left []plan.Span) {
 	}
 }
 
+// needAll has resync go over every piece whose bit is set.
+func (b *intent) needAll() {
+	for i := range b.words {
+		if b.words[i].Load()&intentOn != 0 {
+			b.words[i].Or(intentNeeded)
+		}
+	}
+}
+
 // meets says whether s has something in common with one of spans.
 func meets(spans []plan.Span, s plan.Span) bool {
 	for _, o := range spans {

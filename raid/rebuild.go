@@ -203,6 +203,11 @@ func (a *Array) promote(roles plan.RoleSet, whose []*member) error {
 			m.state, m.byBits = MemberInSync, false
 		}
 	}
+	// A raid6 that was forced without one member has that from P now, and Q may say otherwise where it was being written: that is made to agree.
+	redo := a.doubt.Load() && a.geo.Level == 6 && a.complete()
+	if redo {
+		a.flushed = 0
+	}
 	dead, err := a.commit()
 	if err != nil {
 		for role, m := range a.members {
@@ -227,7 +232,16 @@ func (a *Array) promote(roles plan.RoleSet, whose []*member) error {
 			// All members are here again: what was given up when one was lost can be made to agree after all.
 			v.Synced = min(v.Synced, a.sync.reached.Load())
 		}
+		if redo {
+			v.Synced = 0
+		}
 	})
+	if redo {
+		if b := a.intent.Load(); b != nil {
+			b.needAll()
+		}
+		a.doubt.Store(false)
+	}
 	if again {
 		a.flushed = min(a.flushed, a.sync.reached.Load())
 		a.sync.given.Store(false)
