@@ -54,7 +54,6 @@ func (p *Process) fail(w http.ResponseWriter, r *http.Request) {
 	path, err := p.member(q.Member)
 	if err == nil {
 		err = p.array.Fail(r.Context(), path)
-		p.yield()
 		p.settle()
 	}
 	answer(w, p.Array(), err)

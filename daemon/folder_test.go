@@ -240,7 +240,7 @@ func TestEndlessAnswer(t *testing.T) {
 		}
 	})}
 	go server.Serve(l)
-	_, err = f.Scrub(context.Background(), "md0", "check")
+	_, err = f.Scrub(context.Background(), "md0", "check", ScrubOptions{})
 	require.ErrorContains(t, err, "longer than 4194304 bytes")
 	require.NoError(t, server.Shutdown(context.Background()))
 	require.Less(t, sent, 16<<20)

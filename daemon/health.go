@@ -126,8 +126,8 @@ func (a Array) noticed(good Health) Health {
 	switch {
 	case len(faulty) > 0:
 		return Health{Attention, fmt.Sprintf("%s failed, not needed any more: `graid remove %s failed`", strings.Join(faulty, ", "), a.Name)}
-	case a.MismatchSectors > 0 && (a.LastScrub == nil || a.LastScrub.Action != "repair"):
-		return Health{Attention, fmt.Sprintf("members differ in %d sectors, says the last check: `graid repair %s` makes them agree", a.MismatchSectors, a.Name)}
+	case a.MismatchSectors > 0 && (a.LastScrub == nil || a.LastScrub.Action != "repair" || a.LastScrub.Left > 0):
+		return Health{Attention, fmt.Sprintf("members differ in %d sectors, says the last check: %s", a.MismatchSectors, a.LastScrub.Remedy(a.Name))}
 	case a.ReadOnly && !slices.Equal(a.Reasons, []string{"asked for"}):
 		return Health{Attention, "read-only: " + strings.Join(a.Reasons, "; ")}
 	}

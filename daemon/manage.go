@@ -73,7 +73,6 @@ func (p *Process) disown(ctx context.Context) (failed []string, err error) {
 		failed = append(failed, path)
 	}
 	if len(failed) > 0 {
-		p.yield()
 		p.settle()
 	}
 	return failed, err
@@ -145,7 +144,6 @@ func (p *Process) enrol(ctx context.Context, q addRequest) (added []string, err 
 	if len(added) > 0 {
 		wide(members[:len(added)])
 		p.notice(notes)
-		p.yield()
 		p.settle()
 		p.publish()
 	}
@@ -207,16 +205,6 @@ func newOverlays(dir string, paths []string) (forget func(stay []string)) {
 // settleTime is how long an array may take to give a spare its role, for who wants to know what becomes of it.
 const settleTime = 2 * time.Second
 
-// yield stops a check or repair that a recovery would have to wait for, as md does: data is at risk meanwhile.
-func (p *Process) yield() {
-	if a := p.Array(); wanted(a) && (a.Sync.Action == "check" || a.Sync.Action == "repair") {
-		p.array.Idle()
-		for end := time.Now().Add(settleTime); p.Array().Sync.Action == a.Sync.Action && time.Now().Before(end); {
-			time.Sleep(5 * time.Millisecond)
-		}
-	}
-}
-
 // settle returns when it is decided what becomes of spares that have come.
 func (p *Process) settle() {
 	for end := time.Now().Add(settleTime); undecided(p.Array()) && time.Now().Before(end); {
@@ -224,8 +212,10 @@ func (p *Process) settle() {
 	}
 }
 
-// undecided says whether a spare is about to take over a role.
-func undecided(a Array) bool { return wanted(a) && a.Sync.Action == "recover" }
+// undecided says whether a spare is about to take over a role. A check or repair makes way for that.
+func undecided(a Array) bool {
+	return wanted(a) && (a.Sync.Action == "recover" || a.Sync.Action == "check" || a.Sync.Action == "repair")
+}
 
 // wanted says whether there is a spare, a role for it, and nobody being filled.
 func wanted(a Array) bool {

@@ -38,6 +38,8 @@ func TestUndecidedSpare(t *testing.T) {
 	}{
 		{true, "recover", [][3]string{whole, failed, spare}},
 		{true, "recover", [][3]string{whole, empty, spare}},
+		{true, "check", [][3]string{whole, empty, spare}},
+		{true, "repair", [][3]string{whole, empty, spare}},
 		{false, "resync", [][3]string{whole, empty, spare}},
 		{false, "idle", [][3]string{whole, empty, spare}},
 		{false, "recover", [][3]string{whole, empty, filling, spare}},

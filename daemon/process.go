@@ -208,12 +208,11 @@ func (p *Process) publish() {
 	}
 }
 
-// keepState sees to it that a spare can take over, and publishes when one may have.
+// keepState publishes when a spare may have taken over.
 func (p *Process) keepState() {
 	for {
 		select {
 		case <-p.changed:
-			p.yield()
 			p.publish()
 		case <-p.done:
 			return
@@ -284,7 +283,8 @@ func (p *Process) serveControl(l net.Listener) {
 
 // Array is what the array says about itself now.
 func (p *Process) Array() Array {
-	a := describe(p.array.Status())
+	status := p.array.Status()
+	a := describe(status)
 	a.Name = p.cfg.Name
 	a.PID = os.Getpid()
 	p.mu.Lock()
@@ -295,7 +295,7 @@ func (p *Process) Array() Array {
 		a.Sync.Least = defaultLeast
 	}
 	if a.LastScrub = p.scrubs.now(); a.LastScrub != nil {
-		a.LastScrub.Sectors = a.MismatchSectors
+		a.LastScrub.fill(status)
 	}
 	p.faults.mark(&a)
 	a.Started = when(p.started)

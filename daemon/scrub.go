@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,8 +20,38 @@ type Scrub struct {
 	State      string   `json:"state"`  // asked, running, done, stopped
 	Detail     string   `json:"detail"` // how it ended
 	Sectors    int64    `json:"mismatch_sectors"`
+	Left       int64    `json:"left_sectors"`    // of those, what a repair left alone, as nothing tells who is wrong there
 	Mismatches []string `json:"mismatches"`      // where, the first maxMismatches
 	More       int      `json:"more_mismatches"` // places beyond those
+	Places     []Place  `json:"places"`          // where, for programs: the first raid.MaxMismatches
+}
+
+// Place is where members do not agree. Ranges are [from, to), bytes.
+type Place struct {
+	Sync  [2]int64   `json:"sync"`  // of every member's data area, or for raid10 of the array
+	Array [][2]int64 `json:"array"` // bytes of the array that are in doubt; none if only parity is wrong
+	Wrong []int      `json:"wrong"` // roles of the members that are; none = nothing tells
+	Left  bool       `json:"left"`  // a repair left it alone
+}
+
+// fill adds what the array knows of what was found.
+func (s *Scrub) fill(a raid.Status) {
+	s.Sectors, s.Left, s.Places = a.MismatchSectors, a.LeftSectors, []Place{}
+	for _, m := range a.Mismatches {
+		p := Place{Sync: [2]int64{m.Sync.Lo, m.Sync.Hi}, Array: [][2]int64{}, Wrong: append([]int{}, m.Wrong...), Left: m.Left}
+		for _, r := range m.Array {
+			p.Array = append(p.Array, [2]int64{r.Lo, r.Hi})
+		}
+		s.Places = append(s.Places, p)
+	}
+}
+
+// Remedy is the command for what was found.
+func (s *Scrub) Remedy(name string) string {
+	if s != nil && s.Left == 0 && slices.ContainsFunc(s.Places, func(p Place) bool { return len(p.Wrong) > 0 }) {
+		return fmt.Sprintf("`graid repair %s --locate` rewrites who is wrong", name)
+	}
+	return fmt.Sprintf("`graid repair %s` makes them agree", name)
 }
 
 // States of a Scrub.
@@ -50,7 +81,7 @@ func (s *scrubs) ask(action string) (undo func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.last
-	s.last = &Scrub{Number: 1, Action: action, State: ScrubAsked, Mismatches: []string{}}
+	s.last = &Scrub{Number: 1, Action: action, State: ScrubAsked, Mismatches: []string{}, Places: []Place{}}
 	if before != nil {
 		s.last.Number = before.Number + 1
 	}
@@ -71,6 +102,8 @@ func (s *scrubs) take(e raid.Event) {
 	case l.State == ScrubAsked && e.Kind == raid.EventRebuildStart && e.Detail == l.Action:
 		l.State = ScrubRunning
 	case l.State != ScrubRunning:
+	case e.Kind == raid.EventRebuildStart && e.Detail == l.Action+" begins anew":
+		l.Mismatches, l.More = []string{}, 0
 	case e.Kind == raid.EventMismatch && len(l.Mismatches) == maxMismatches:
 		l.More++
 	case e.Kind == raid.EventMismatch:
@@ -104,8 +137,29 @@ func (s *scrubs) now() *Scrub {
 	return &c
 }
 
+// ScrubOptions say how a check or repair goes about it, as raid.CheckOptions and raid.RepairOptions do.
+type ScrubOptions struct {
+	Locate     bool          `json:"locate"` // repair: rewrite who is wrong
+	Rest       bool          `json:"rest"`   // and what that leaves alone by Linux's rules
+	Resume     bool          `json:"resume"` // check: go on where the last one stopped
+	For        time.Duration `json:"for_nanoseconds"`
+	Continuous bool          `json:"continuous"`
+}
+
 type scrubRequest struct {
 	Action string `json:"action"`
+	ScrubOptions
+}
+
+// start begins what is asked for.
+func (q *scrubRequest) start(a *raid.Array) error {
+	switch q.Action {
+	case "check":
+		return a.CheckWith(raid.CheckOptions{Resume: q.Resume, For: q.For, Continuous: q.Continuous})
+	case "repair":
+		return a.RepairWith(raid.RepairOptions{Locate: q.Locate, Rest: q.Rest})
+	}
+	return fmt.Errorf("%q is neither check nor repair", q.Action)
 }
 
 type scrubWaitRequest struct {
@@ -124,13 +178,8 @@ func (p *Process) scrub(w http.ResponseWriter, r *http.Request) {
 	}
 	p.changing <- struct{}{}
 	defer func() { <-p.changing }()
-	start := map[string]func() error{"check": p.array.Check, "repair": p.array.Repair}[q.Action]
-	if start == nil {
-		answer(w, Array{}, fmt.Errorf("%q is neither check nor repair", q.Action))
-		return
-	}
 	undo := p.scrubs.ask(q.Action)
-	if err := start(); err != nil {
+	if err := q.start(p.array); err != nil {
 		undo()
 		if errors.Is(err, raid.ErrBusy) {
 			err = busy(p.Array().Sync.Action)
@@ -168,7 +217,7 @@ func (p *Process) scrubWait(w http.ResponseWriter, r *http.Request) {
 		}
 		a := p.Array()
 		if s.Ended() {
-			s.Sectors = a.MismatchSectors
+			s.fill(p.array.Status())
 			tell(w, s)
 			return
 		}
@@ -215,8 +264,8 @@ func (p *Process) limit(w http.ResponseWriter, r *http.Request) {
 }
 
 // Scrub asks the array to check or repair itself, and returns what there is of that so far.
-func (f Folder) Scrub(ctx context.Context, name, action string) (s Scrub, err error) {
-	err = f.ask(ctx, name, http.MethodPost, "/scrub", scrubRequest{action}, &s)
+func (f Folder) Scrub(ctx context.Context, name, action string, opts ScrubOptions) (s Scrub, err error) {
+	err = f.ask(ctx, name, http.MethodPost, "/scrub", scrubRequest{action, opts}, &s)
 	return s, err
 }
 

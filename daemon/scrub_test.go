@@ -49,8 +49,19 @@ func TestScrubFromEvents(t *testing.T) {
 	require.Empty(t, s.now().Mismatches)
 
 	s.ask("check")
-	s.stop(2)
-	require.False(t, s.now().Ended())
+	say(raid.EventRebuildStart, "check")
+	say(raid.EventMismatch, "in the first pass")
+	say(raid.EventRebuildEnd, "pass of the check, mismatches in 8 sectors")
+	say(raid.EventRebuildStart, "check begins anew")
+	require.Empty(t, s.now().Mismatches)
+	say(raid.EventMismatch, "in the second")
+	say(raid.EventRebuildEnd, "check done for now at 3 of 9 bytes, mismatches in 8 sectors")
+	require.Equal(t, ScrubDone, s.now().State)
+	require.Equal(t, []string{"in the second"}, s.now().Mismatches)
+
+	s.ask("check")
 	s.stop(3)
+	require.False(t, s.now().Ended())
+	s.stop(4)
 	require.True(t, s.now().Ended())
 }

@@ -346,7 +346,7 @@ func TestUnsteadyMember(t *testing.T) {
 		} else if c.differ > 0 {
 			require.Contains(t, s.Mismatches[0].Text, "m2 is wrong: ")
 			require.Contains(t, s.Mismatches[0].Text, "; m2 answered otherwise when read again; left alone")
-			require.Equal(t, "repair done, mismatches in 8 sectors; 1 sectors were left alone", rebuilt[0].Detail)
+			require.Equal(t, "repair done, mismatches in 8 sectors; 1 of them left alone", rebuilt[0].Detail)
 		}
 		if c.name != "the second time" { // nobody looks twice at what agrees
 			require.Len(t, unsteady, 1, c.name)

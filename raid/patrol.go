@@ -18,11 +18,10 @@ func (a *Array) CheckWith(opts CheckOptions) error {
 	if opts.From < 0 || opts.From > a.geo.SyncSize {
 		return fmt.Errorf("a check cannot begin at %d: there are %d bytes to look at", opts.From, a.geo.SyncSize)
 	}
-	j := job{work: workCheck, begin: opts.From, left: opts.For, limited: opts.For > 0, again: opts.Continuous}
+	j := job{work: workCheck, begin: opts.From / syncNarrow * syncNarrow, left: opts.For, limited: opts.For > 0, again: opts.Continuous}
 	if opts.Resume {
 		j.begin = a.sync.place.Load()
 	}
-	j.begin = j.begin / syncNarrow * syncNarrow
 	return a.ask(j)
 }
 
@@ -54,7 +53,7 @@ func (a *Array) scrub(j *job) (over bool) {
 		a.tell(EventRebuildStart, "", j.name())
 	}
 	w := a.newWalk(j.at)
-	for began := a.sched.Now(); ; {
+	for began, pieces := a.sched.Now(), 0; ; pieces++ {
 		now := a.sched.Now()
 		j.left, began = j.left-(now-began), now
 		switch {
@@ -71,7 +70,7 @@ func (a *Array) scrub(j *job) (over bool) {
 		case j.at >= a.geo.SyncSize:
 			j.at = 0
 			return a.scrubbed(j, "done"+a.counted())
-		case j.limited && j.left <= 0:
+		case j.limited && j.left <= 0 && pieces > 0: // at least one, or it would never come to the end
 			return a.scrubbed(j, fmt.Sprintf("done for now at %d of %d bytes%s", j.at, a.geo.SyncSize, a.counted()))
 		}
 		at, err := w.step(j.at, func(at int64) (int64, error) { return a.compare(at, j) })
@@ -111,7 +110,7 @@ func (a *Array) forgetFound() {
 func (a *Array) counted() string {
 	text := fmt.Sprintf(", mismatches in %d sectors", a.sync.mismatch.Load()/sectorSize)
 	if left := a.sync.left.Load(); left > 0 {
-		text += fmt.Sprintf("; %d sectors were left alone", left/sectorSize)
+		text += fmt.Sprintf("; %d of them left alone", left/sectorSize)
 	}
 	return text
 }
