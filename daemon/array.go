@@ -27,6 +27,7 @@ type Array struct {
 	Reasons           []string   `json:"readonly_reasons"`
 	Findings          []string   `json:"findings"`
 	ConsistencyPolicy string     `json:"consistency_policy"`
+	Bitmap            *Bitmap    `json:"bitmap"` // null = none
 	Sync              Sync       `json:"sync"`
 	MismatchSectors   int64      `json:"mismatch_sectors"`
 	LastScrub         *Scrub     `json:"last_scrub"` // the last that was asked of this process; null = none
@@ -51,6 +52,13 @@ type Sync struct {
 	LimitedBy string `json:"limited_by"`       // limit, user_io, members; "" = not known
 	Least     int64  `json:"min_bytes_per_second"`
 	Most      int64  `json:"max_bytes_per_second"` // 0 = no limit
+}
+
+// Bitmap is the write-intent bitmap of an array.
+type Bitmap struct {
+	Chunk int64 `json:"chunk_bytes"` // per bit
+	Bits  int64 `json:"bits"`
+	Dirty int64 `json:"dirty_bits"`
 }
 
 // Export is one address an array is served at.
@@ -78,6 +86,8 @@ type Member struct {
 	Errors     Errors   `json:"errors"`
 	Flags      []string `json:"flags"`
 	DeviceUUID string   `json:"device_uuid"`
+	Recovered  *int64   `json:"recovered_bytes"` // of the data area, what is good; null = it is not being filled
+	BadBlocks  int64    `json:"bad_block_bytes"` // that its bad block log names
 }
 
 // Name is the member's path, or "" for an empty slot.
@@ -93,6 +103,16 @@ func (a Array) Member(path string) *Member {
 	for i := range a.Members {
 		if m := &a.Members[i]; m.Path != nil && (*m.Path == path || sameNode(*m.Path, path)) {
 			return m
+		}
+	}
+	return nil
+}
+
+// Replacement is who is being filled to replace the member m; nil if nobody is.
+func (a Array) Replacement(m Member) *Member {
+	for i := range a.Members {
+		if t := &a.Members[i]; t.State == raid.MemberReplacement && m.State != raid.MemberReplacement && m.Role != nil && *t.Role == *m.Role {
+			return t
 		}
 	}
 	return nil
@@ -114,6 +134,9 @@ func describe(s raid.Status) Array {
 	if a.Sync.Action == "" {
 		a.Sync.Action = "idle"
 	}
+	if b := s.Bitmap; b != nil {
+		a.Bitmap = &Bitmap{Chunk: b.Chunk, Bits: b.Pieces, Dirty: b.Dirty}
+	}
 	for _, m := range s.Members {
 		a.Members = append(a.Members, describeMember(m))
 	}
@@ -124,7 +147,10 @@ func describeMember(m raid.MemberStatus) Member {
 	d := Member{
 		State: m.State, Events: m.Events, DataOffset: m.DataOffset, Size: m.Size,
 		Errors: Errors{Read: m.ReadErrors, Write: m.WriteErrors, Corrected: m.Corrected},
-		Flags:  []string{}, DeviceUUID: m.DeviceUUID.String(),
+		Flags:  []string{}, DeviceUUID: m.DeviceUUID.String(), BadBlocks: m.BadBlocks,
+	}
+	if m.State == raid.MemberRebuilding || m.State == raid.MemberReplacement {
+		d.Recovered = &m.Recovered
 	}
 	if m.Path != "" {
 		d.Path = &m.Path
@@ -134,6 +160,9 @@ func describeMember(m raid.MemberStatus) Member {
 	}
 	if m.WriteMostly {
 		d.Flags = append(d.Flags, "write_mostly")
+	}
+	if m.FailFast {
+		d.Flags = append(d.Flags, "failfast")
 	}
 	return d
 }

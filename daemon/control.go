@@ -19,6 +19,7 @@ func (p *Process) routes() http.Handler {
 	m.HandleFunc("POST /fail/detached", p.failDetached)
 	m.HandleFunc("POST /add", p.add)
 	m.HandleFunc("POST /remove", p.remove)
+	m.HandleFunc("POST /replace", p.replace)
 	m.HandleFunc("POST /scrub", p.scrub)
 	m.HandleFunc("POST /scrub/wait", p.scrubWait)
 	m.HandleFunc("POST /idle", p.idle)

@@ -44,7 +44,28 @@ func judge(a Array, o raid.Outlook) Health {
 	case a.Sync.Action == "resync":
 		return Health{Resyncing, a.disagrees() + a.ahead()}
 	}
-	return a.noticed(Health{Healthy, "all members are in sync"})
+	return a.noticed(Health{Healthy, "all members are in sync" + a.replaced()})
+}
+
+// replaced is ", and b.img is being replaced by e.img, 41m left".
+func (a Array) replaced() (text string) {
+	for _, m := range a.Members {
+		if t := a.Replacement(m); t != nil {
+			text += fmt.Sprintf(", and %s is being replaced by %s", filepath.Base(m.Name()), filepath.Base(t.Name()))
+		}
+	}
+	if text != "" {
+		text += a.left()
+	}
+	return text
+}
+
+// left is ", 41m left", or "" where that is not known.
+func (a Array) left() string {
+	if a.Sync.ETA == nil || a.Sync.Action != "resync" && a.Sync.Action != "recover" {
+		return ""
+	}
+	return ", " + Span(time.Duration(*a.Sync.ETA)*time.Second) + " left"
 }
 
 // disagrees is what a resync is about.
@@ -101,10 +122,8 @@ func (a Array) filled() (roles []int) {
 func (a Array) ahead() string {
 	spare := slices.ContainsFunc(a.Members, func(m Member) bool { return m.State == raid.MemberSpare })
 	switch {
-	case a.Sync.ETA != nil && (a.Sync.Action == "resync" || a.Sync.Action == "recover"):
-		return ", " + Span(time.Duration(*a.Sync.ETA)*time.Second) + " left"
 	case a.Sync.Action == "resync" || a.Sync.Action == "recover" || a.Degraded == 0:
-		return ""
+		return a.left()
 	case a.ReadOnly:
 		return ", and it is read-only"
 	case spare:
@@ -125,7 +144,7 @@ func (a Array) noticed(good Health) Health {
 	}
 	switch {
 	case len(faulty) > 0:
-		return Health{Attention, fmt.Sprintf("%s failed, not needed any more: `graid remove %s failed`", strings.Join(faulty, ", "), a.Name)}
+		return Health{Attention, fmt.Sprintf("%s faulty, not needed any more: `graid remove %s failed`", strings.Join(faulty, ", "), a.Name)}
 	case a.MismatchSectors > 0 && (a.LastScrub == nil || a.LastScrub.Action != "repair" || a.LastScrub.Left > 0):
 		return Health{Attention, fmt.Sprintf("members differ in %d sectors, says the last check: %s", a.MismatchSectors, a.LastScrub.Remedy(a.Name))}
 	case a.ReadOnly && !slices.Equal(a.Reasons, []string{"asked for"}):

@@ -22,7 +22,7 @@ func TestHealth(t *testing.T) {
 	}{
 		{"raid5", "clean", "idle", nil, nil, [][3]string{a0, a1, a2}, "healthy: all members are in sync"},
 		{"raid5", "clean", "check", &eta, nil, [][3]string{a0, a1, a2, spare}, "healthy: all members are in sync"},
-		{"raid5", "clean", "idle", nil, nil, [][3]string{a0, a1, a2, old}, "attention: b failed, not needed any more: `graid remove md0 failed`"},
+		{"raid5", "clean", "idle", nil, nil, [][3]string{a0, a1, a2, old}, "attention: b faulty, not needed any more: `graid remove md0 failed`"},
 		{"raid5", "active", "resync", &eta, nil, [][3]string{a0, a1, a2},
 			"resyncing: parity is being made to agree with the data: until it does, a failure may lose data, 12m left"},
 		{"raid1", "active", "resync", nil, nil, [][3]string{a0, a1}, "resyncing: copies are being made to agree"},

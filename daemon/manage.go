@@ -111,6 +111,11 @@ func answerChange(w http.ResponseWriter, c Changed, err error) {
 func (p *Process) enrol(ctx context.Context, q addRequest) (added []string, err error) {
 	p.changing <- struct{}{}
 	defer func() { <-p.changing }()
+	return p.admit(ctx, q)
+}
+
+// admit is enrol for who has the token of changes.
+func (p *Process) admit(ctx context.Context, q addRequest) (added []string, err error) {
 	if err := strangers(p.Array(), q.Members); err != nil {
 		return nil, err
 	}
@@ -226,7 +231,7 @@ func wanted(a Array) bool {
 			return false // others wait until that is done
 		case m.State == raid.MemberSpare:
 			spare = true
-		case m.Role != nil && m.State != raid.MemberInSync:
+		case m.Role != nil && m.State != raid.MemberInSync && m.State != raid.MemberReplacement:
 			open = true
 		}
 	}
@@ -243,7 +248,7 @@ func (p *Process) dismiss(ctx context.Context, asked string) (removed []string, 
 	}
 	for _, path := range paths {
 		if err = p.array.Remove(ctx, path); err != nil {
-			if m := stateOf(p.Array(), path); m == raid.MemberInSync || m == raid.MemberRebuilding {
+			if m := stateOf(p.Array(), path); m == raid.MemberInSync || m == raid.MemberRebuilding || m == raid.MemberReplacement {
 				err = fmt.Errorf("%w: `graid fail %s %s`", err, p.cfg.Name, filepath.Base(path))
 			}
 			break

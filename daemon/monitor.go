@@ -39,7 +39,7 @@ func (m *monitor) meet(status func() raid.Status) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range status().Members {
-		if s.State == raid.MemberSpare || s.State == raid.MemberRebuilding {
+		if s.State == raid.MemberSpare || s.State == raid.MemberRebuilding || s.State == raid.MemberReplacement {
 			m.unsure[s.Path] = true
 		}
 	}

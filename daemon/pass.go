@@ -29,7 +29,7 @@ func passes(a Array, o raid.Outlook) []Pass {
 			filling++
 		case m.State == raid.MemberSpare:
 			spares++
-		case m.Role != nil && m.State != raid.MemberInSync:
+		case m.Role != nil && m.State != raid.MemberInSync && m.State != raid.MemberReplacement:
 			open++
 		}
 	}

@@ -158,7 +158,6 @@ func (v *verb) joined(arg string) *flag {
 
 // later is the verbs that are promised and not there yet, and what to do meanwhile.
 var later = map[string]string{
-	"replace":   "fail the member, then add the other: `graid fail`, `graid add`",
 	"multipath": "let the kernel's dm-multipath join the paths, and give its device as the member",
 }
 

@@ -131,9 +131,9 @@ func printDetail(w io.Writer, a daemon.Array) error {
 	f.say("State", "%s", stateWords(p, a))
 	f.say("Health", "%s: %s", p.verdict(a.Health.Verdict), a.Health.Reason)
 	f.say("Active Devices", "%d", count["in_sync"])
-	f.say("Working Devices", "%d", count["in_sync"]+count["rebuilding"]+count["spare"]+count["journal"])
+	f.say("Working Devices", "%d", count["in_sync"]+count["rebuilding"]+count["replacement"]+count["spare"]+count["journal"])
 	f.say("Failed Devices", "%d", count["faulty"])
-	f.say("Spare Devices", "%d", count["spare"]+count["rebuilding"])
+	f.say("Spare Devices", "%d", count["spare"]+count["rebuilding"]+count["replacement"])
 	f.gap()
 	if a.Layout != "" {
 		f.say("Layout", "%s", a.Layout)
@@ -177,12 +177,12 @@ func printDetail(w io.Writer, a daemon.Array) error {
 	if f.err != nil {
 		return f.err
 	}
-	return memberTable(w, a.Members)
+	return memberTable(w, a)
 }
 
-func memberTable(w io.Writer, members []daemon.Member) error {
+func memberTable(w io.Writer, a daemon.Array) error {
 	var rows [][]string
-	for _, m := range members {
+	for _, m := range a.Members {
 		role, path, events := "-", "-", "-"
 		if m.Role != nil {
 			role = fmt.Sprint(*m.Role)
@@ -191,6 +191,7 @@ func memberTable(w io.Writer, members []daemon.Member) error {
 			path, events = *m.Path, fmt.Sprint(m.Events)
 		}
 		state := strings.Join(append([]string{m.State}, m.Flags...), ",")
+		path = strings.Join(append([]string{path}, replacement(a, m)...), "  ")
 		e := m.Errors
 		rows = append(rows, []string{role, state, events, fmt.Sprintf("%d/%d/%d", e.Read, e.Write, e.Corrected), path})
 	}

@@ -133,7 +133,7 @@ func whatNext(a daemon.Array, path string) string {
 // open is how many roles nobody fills.
 func open(a daemon.Array) (n int) {
 	for _, m := range a.Members {
-		if m.Role != nil && m.State != raid.MemberInSync && m.State != raid.MemberRebuilding {
+		if m.Role != nil && m.State != raid.MemberInSync && m.State != raid.MemberRebuilding && m.State != raid.MemberReplacement {
 			n++
 		}
 	}

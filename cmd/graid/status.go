@@ -7,11 +7,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"graid/daemon"
+	"graid/raid"
 )
 
 // width is what plain output fits into, columns. Paths and URIs are never cut: they stay usable.
@@ -182,7 +184,7 @@ func printStatus(w io.Writer, a daemon.Array) error {
 		return err
 	}
 	for _, m := range a.Members {
-		if s := memberLine(m); s != "" {
+		if s := memberLine(a, m); s != "" {
 			line.plain(s)
 		}
 	}
@@ -210,7 +212,10 @@ func printStatus(w io.Writer, a daemon.Array) error {
 }
 
 // memberLine tells of a member that is not simply in sync.
-func memberLine(m daemon.Member) string {
+func memberLine(a daemon.Array, m daemon.Member) string {
+	if m.State == raid.MemberReplacement {
+		return "" // it is told of with the one that it replaces
+	}
 	role := ""
 	switch {
 	case m.Role != nil:
@@ -226,6 +231,7 @@ func memberLine(m daemon.Member) string {
 	if m.State != "in_sync" && m.State != "spare" {
 		notes = append(notes, m.State)
 	}
+	notes = append(notes, replacement(a, m)...)
 	if n := m.Errors.Read; n > 0 {
 		notes = append(notes, plural(int(n), "read error"))
 	}
@@ -241,6 +247,27 @@ func memberLine(m daemon.Member) string {
 	return strings.TrimSpace(role + " " + name + " " + strings.Join(notes, ", "))
 }
 
+// replacement is "replaced by e.img 34%", for the member that it is about.
+func replacement(a daemon.Array, m daemon.Member) []string {
+	t := a.Replacement(m)
+	if t == nil {
+		return nil
+	}
+	percent := ""
+	if size := memberSize(a); size > 0 && t.Recovered != nil {
+		percent = fmt.Sprintf(" %.0f%%", min(100, 100*float64(*t.Recovered)/float64(size)))
+	}
+	return []string{"replaced by " + filepath.Base(t.Name()) + percent}
+}
+
+// replacing says whether the work under way is for members that serve meanwhile.
+func replacing(a daemon.Array) bool {
+	has := func(state string) bool {
+		return slices.ContainsFunc(a.Members, func(m daemon.Member) bool { return m.State == state })
+	}
+	return a.Sync.Action == "recover" && has(raid.MemberReplacement) && !has(raid.MemberRebuilding)
+}
+
 // shows says whether bars are of use on w: it is a terminal, or a picture for one.
 func shows(w io.Writer) bool {
 	_, picture := w.(*colour)
@@ -254,8 +281,11 @@ func progress(a daemon.Array) string {
 		return ""
 	}
 	text := s.Action
+	if replacing(a) {
+		text = "replace"
+	}
 	for _, m := range a.Members {
-		if m.State == "rebuilding" && m.Role != nil && s.Action == "recover" {
+		if m.State == raid.MemberRebuilding && m.Role != nil && s.Action == "recover" {
 			text += fmt.Sprintf(" m%d", *m.Role)
 		}
 	}

@@ -62,6 +62,9 @@ func interrupted(folder daemon.Folder, name string) error {
 		return context.Canceled
 	}
 	what := work(a.Sync.Action)
+	if replacing(a) {
+		what = "replacement"
+	}
 	stop := ""
 	if what == "check" || what == "repair" {
 		stop = fmt.Sprintf(", `graid sync-action %s idle` stops it", name)
