@@ -20,6 +20,7 @@ func (p *Process) routes() http.Handler {
 	m.HandleFunc("POST /add", p.add)
 	m.HandleFunc("POST /remove", p.remove)
 	m.HandleFunc("POST /replace", p.replace)
+	m.HandleFunc("GET /badblocks", p.badBlocks)
 	m.HandleFunc("POST /scrub", p.scrub)
 	m.HandleFunc("POST /scrub/wait", p.scrubWait)
 	m.HandleFunc("POST /idle", p.idle)

@@ -151,6 +151,9 @@ func (a Array) noticed(good Health) Health {
 		return Health{Attention, "read-only: " + strings.Join(a.Reasons, "; ")}
 	}
 	for _, m := range a.Members {
+		if m.BadBlocks > 0 {
+			return Health{Attention, fmt.Sprintf("%s has bad blocks: `graid badblocks %s` says whether data is lost", filepath.Base(m.Name()), a.Name)}
+		}
 		if e := m.Errors; e.Read+e.Write > 0 {
 			return Health{Attention, fmt.Sprintf("%s had %d read and %d write errors, %d corrected: it may fail soon", filepath.Base(m.Name()), e.Read, e.Write, e.Corrected)}
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -153,6 +154,11 @@ func printDetail(w io.Writer, a daemon.Array) error {
 	}
 	if s := mismatches(a); s != "" {
 		f.say("Mismatches", "%s", s)
+	}
+	for _, m := range a.Members {
+		if m.BadBlocks > 0 {
+			f.say("Bad Blocks", "%s of %s: `graid badblocks %s` lists them", human(m.BadBlocks), filepath.Base(m.Name()), a.Name)
+		}
 	}
 	f.gap()
 	f.say("Name", "%s", a.StoredName)

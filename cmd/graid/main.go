@@ -34,7 +34,7 @@ func main() {
 func verbs() []verb {
 	return []verb{
 		createVerb(), examineVerb(), scanVerb(), assembleVerb(), serveVerb(), dumpVerb(),
-		statusVerb(), detailVerb(), watchVerb(), eventsVerb(), failVerb(), removeVerb(), addVerb(), reAddVerb(), replaceVerb(),
+		statusVerb(), detailVerb(), watchVerb(), eventsVerb(), failVerb(), removeVerb(), addVerb(), reAddVerb(), replaceVerb(), badBlocksVerb(),
 		checkVerb(), repairVerb(), syncActionVerb(), limitVerb(), waitVerb(), injectVerb(), stopVerb(), zeroSuperblockVerb(), demoVerb(),
 		versionVerb(),
 	}

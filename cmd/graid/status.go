@@ -241,6 +241,9 @@ func memberLine(a daemon.Array, m daemon.Member) string {
 	if n := m.Errors.Corrected; n > 0 {
 		notes = append(notes, fmt.Sprintf("%d corrected", n))
 	}
+	if n := m.BadBlocks; n > 0 {
+		notes = append(notes, human(n)+" bad blocks")
+	}
 	if len(notes) == 0 && m.State != "spare" {
 		return ""
 	}
