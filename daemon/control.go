@@ -21,6 +21,8 @@ func (p *Process) routes() http.Handler {
 	m.HandleFunc("POST /remove", p.remove)
 	m.HandleFunc("POST /replace", p.replace)
 	m.HandleFunc("GET /badblocks", p.badBlocks)
+	m.HandleFunc("POST /bitmap", p.setBitmap)
+	m.HandleFunc("POST /flag", p.setFlag)
 	m.HandleFunc("POST /scrub", p.scrub)
 	m.HandleFunc("POST /scrub/wait", p.scrubWait)
 	m.HandleFunc("POST /idle", p.idle)

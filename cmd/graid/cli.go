@@ -102,7 +102,7 @@ func reorder(v *verb, args []string) (ordered []string, asked bool, err error) {
 			rest = append(rest, args[i+1:]...)
 			break
 		}
-		if arg == "-" || !strings.HasPrefix(arg, "-") {
+		if arg == "-" || !strings.HasPrefix(arg, "-") || slices.Contains(v.words, arg) {
 			rest = append(rest, arg)
 			continue
 		}

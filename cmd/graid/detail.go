@@ -126,6 +126,11 @@ func printDetail(w io.Writer, a daemon.Array) error {
 	}
 	f.say("Total Devices", "%d", len(a.Members)-count["missing"])
 	f.gap()
+	if b := a.Bitmap; b != nil {
+		f.say("Intent Bitmap", "Internal")
+		f.say("Bitmap", "%s", bitmapWords(*b))
+		f.gap()
+	}
 	if a.Updated != nil {
 		f.say("Update Time", "%s", clock(*a.Updated))
 	}

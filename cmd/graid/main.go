@@ -35,6 +35,7 @@ func verbs() []verb {
 	return []verb{
 		createVerb(), examineVerb(), scanVerb(), assembleVerb(), serveVerb(), dumpVerb(),
 		statusVerb(), detailVerb(), watchVerb(), eventsVerb(), failVerb(), removeVerb(), addVerb(), reAddVerb(), replaceVerb(), badBlocksVerb(),
+		growVerb(), setVerb(),
 		checkVerb(), repairVerb(), syncActionVerb(), limitVerb(), waitVerb(), injectVerb(), stopVerb(), zeroSuperblockVerb(), demoVerb(),
 		versionVerb(),
 	}

@@ -19,6 +19,7 @@ type verb struct {
 	long  string // paragraphs for `graid help VERB`
 	notes string // what follows the options there, as it is
 	flags []flag
+	words []string // arguments that look like options and are none
 	run   func(c *call) error
 }
 
