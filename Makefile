@@ -54,8 +54,9 @@ cross: ## builds for every supported system
 	@for os in linux darwin windows freebsd; do for arch in amd64 arm64; do \
 		GOOS=$$os GOARCH=$$arch $(STATIC) $(GO) build -o /dev/null ./cmd/graid && GOOS=$$os GOARCH=$$arch $(STATIC) $(GO) build ./... || exit 1; done; done
 
-bench: build ## figures: the engine's allocations, and the load against peers
+bench: build ## figures: the engine's allocations, recovery against a plain copy, and the load against peers
 	@$(GO) test -run '^$$' -bench . -benchmem ./raid ./nbd
+	@$(GO) run ./bench/rebuild
 	@bench/peers.sh $(BIN)
 
 bench-parity: ## parity against ISA-L (libisal-dev), klauspost/reedsolomon, xorsimd and crypto/subtle: all levels, a few minutes
