@@ -28,7 +28,7 @@ func readSuper(image []byte, at int64) *super {
 		used: int64(u64(b[80:])) * sector, dataAt: int64(u64(b[128:])) * sector, dataOf: int64(u64(b[136:])) * sector,
 		filling: u32(b[8:])&2 != 0, filled: int64(u64(b[152:])) * sector, number: int(u32(b[160:])), events: u64(b[200:]), resync: u64(b[208:]),
 	}
-	if log := at + int64(int32(u32(b[188:])))*sector; u32(b[8:])&8 != 0 {
+	if log := at + int64(int32(u32(b[188:])))*sector; u32(b[8:])&8 != 0 && log < int64(len(image)) {
 		for e := u64(image[log:]); e != 1<<64-1; e = u64(image[log:]) {
 			s.bad = append(s.bad, int64(e>>10)*sector, int64(e>>10+e&0x3ff)*sector)
 			log += 8

@@ -286,3 +286,36 @@ func b2i(b bool) int64 {
 	}
 	return 0
 }
+
+// TestForcedInMidRecoveryAgreesInTheEnd: what was half written where the spare had been filled already has all its members, and parity that is wrong.
+func TestForcedInMidRecoveryAgreesInTheEnd(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 5, Chunk: 4096}, 3)
+	brim(t, g)
+	a := g.open()
+	require.NoError(t, a.Fail(ctx, "m0"))
+	spare := g.another(memberSize)
+	held := g.faulty[3].Hold(func(r block.Request) bool { return r.Op == block.Write && r.Off > 3<<20 })
+	require.NoError(t, a.Add(ctx, spare, AddOptions{}))
+	held.Await(1)
+	closed := make(chan error)
+	go func() { closed <- a.Close() }()
+	for !a.closing.Load() {
+		a.sched.Sleep(1)
+	}
+	held.Release()
+	require.NoError(t, <-closed)
+	require.NotZero(t, g.super(3).RecoveryOffset)
+	for _, i := range []int{1, 2, 3} {
+		sb := g.super(i)
+		sb.ResyncOffset = 0
+		require.NoError(t, md.WriteSuperblock(ctx, g.disks[i], sb, 0))
+	}
+	require.NoError(t, block.WriteAt(ctx, g.disks[1], bytes.Repeat([]byte{0xEE}, 4096), 1<<20))
+	g.opts.Force, g.opts.Run = true, true
+	a = g.open(0)
+	require.NoError(t, a.Wait(ctx))
+	require.Zero(t, a.Status().Degraded)
+	agrees(t, a)
+	require.NoError(t, a.Close())
+	require.True(t, g.super(3).Clean())
+}

@@ -27,6 +27,7 @@ type member struct {
 	role     int            // -1: a spare
 	state    string         // MemberInSync, …
 	saved    int64          // of one that is being filled: its progress as of the last flush, bytes of its data area
+	since    uint64         // the event at which it got its role in this life of the array; 0: it had it from the start
 
 	readErrors, writeErrors, corrected atomic.Int64
 }

@@ -43,7 +43,7 @@ func (a *Array) returns(e *md.Examined) error {
 		switch n := m.sb.DevNumber; {
 		case n == sb.DevNumber:
 			return fmt.Errorf("its number, %d, has been given to %s: add it", n, m.path)
-		case n < len(sb.Roles) && sb.Roles[n] == md.EntryFaulty && m.role >= 0:
+		case n < len(sb.Roles) && sb.Roles[n] == md.EntryFaulty && m.role >= 0 && m.since <= sb.Events: // else it failed and has come back
 			return fmt.Errorf("it says that %s failed: it was used without it, and the two differ in what nobody knows: add it", m.path)
 		}
 	}

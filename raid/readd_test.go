@@ -187,3 +187,26 @@ func TestRemovedWhileItIsCorrected(t *testing.T) {
 	require.Equal(t, 1, a.Status().Degraded)
 	require.NoError(t, a.Close())
 }
+
+// TestReAddInAnyOrder: a member that left after another one says that the other failed. When that one is back, this is history that the array shares.
+func TestReAddInAnyOrder(t *testing.T) {
+	for _, order := range [][2]string{{"m3", "m2"}, {"m2", "m3"}} {
+		g := newRig(t, md.Spec{Level: 6, Chunk: 4096, Bitmap: true, BitmapChunk: 16 << 10}, 4)
+		want := fill(t, g)
+		a := g.open()
+		for _, m := range []string{"m3", "m2"} {
+			require.NoError(t, a.Fail(ctx, m))
+			require.NoError(t, write(a, 0, 4096, 0x77))
+			require.NoError(t, a.Remove(ctx, m))
+		}
+		copy(want, bytes.Repeat([]byte{0x77}, 4096))
+		for _, m := range order {
+			require.NoError(t, a.Add(ctx, Member{Path: m, Dev: g.faulty[m[1]-'0']}, AddOptions{ReAdd: true}), "%v", order)
+			require.NoError(t, a.Wait(ctx))
+		}
+		require.Zero(t, a.Status().Degraded)
+		holds(t, a, want)
+		agrees(t, a)
+		require.NoError(t, a.Close())
+	}
+}

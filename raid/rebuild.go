@@ -203,8 +203,9 @@ func (a *Array) promote(roles plan.RoleSet, whose []*member) error {
 			m.state, m.byBits = MemberInSync, false
 		}
 	}
-	// A raid6 that was forced without one member has that from P now, and Q may say otherwise where it was being written: that is made to agree.
-	redo := a.doubt.Load() && a.geo.Level == 6 && a.complete()
+	// A parity array that was forced without a member may have been half written where that has been filled already; and a raid6 has it from P now, where Q may
+	// say otherwise. That is made to agree.
+	redo := a.doubt.Load() && a.geo.Level != 1 && a.geo.Level != 10 && a.complete()
 	if redo {
 		a.flushed = 0
 	}
@@ -282,7 +283,7 @@ func (a *Array) seat(m *member, role int) {
 		failed.role = -1
 		a.spares = append(a.spares, failed)
 	}
-	m.role, m.state, m.saved = role, MemberRebuilding, 0
+	m.role, m.state, m.saved, m.since = role, MemberRebuilding, 0, a.events+1
 	a.members[role] = m
 }
 
