@@ -294,7 +294,7 @@ func TestForcedInMidRecoveryAgreesInTheEnd(t *testing.T) {
 	a := g.open()
 	require.NoError(t, a.Fail(ctx, "m0"))
 	spare := g.another(memberSize)
-	held := g.faulty[3].Hold(func(r block.Request) bool { return r.Op == block.Write && r.Off > 3<<20 })
+	held := g.faulty[3].Hold(func(r block.Request) bool { return r.Op == block.Write && r.Off > 3<<19+1<<20 })
 	require.NoError(t, a.Add(ctx, spare, AddOptions{}))
 	held.Await(1)
 	closed := make(chan error)
