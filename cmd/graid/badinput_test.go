@@ -270,7 +270,7 @@ func TestBadInput(t *testing.T) {
 	fixture := t.TempDir()
 	f := &wreck{t, fixture}
 	f.must("create a --level 5 --no-start --member-size 2M --chunk 64K a0 a1 a2 a3")
-	f.must("create b --level 1 --no-start --member-size 2M b0 b1")
+	f.must("create b --level 1 --bitmap none --no-start --member-size 2M b0 b1")
 	f.must("create c --level 0 --no-start --member-size 2M --chunk 64K c0 c1")
 	f.fresh("blank")
 	for _, c := range wrongs {

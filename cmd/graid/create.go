@@ -33,8 +33,9 @@ first byte is written: members that are in use, that are in another array, or th
 			{name: "chunk", short: "c", value: "SIZE", usage: "bytes on one member before the next (default: 512K)"},
 			{name: "layout", short: "p", value: "LAYOUT", usage: "such as left-symmetric, n2, f2 or o2 (default: the level's)"},
 			{name: "metadata", short: "e", value: "VERSION", usage: "1.0, 1.1 or 1.2: where the superblock lies (default: 1.2)"},
-			{name: "bitmap", short: "b", value: "internal|none", usage: "write-intent bitmap (default: internal from 100G a member on, else none)"},
-			{name: "consistency-policy", short: "k", value: "POLICY", usage: "resync or bitmap: how members are made to agree after a crash"},
+			{name: "bitmap", short: "b", value: "internal|none", usage: "write-intent bitmap: what a resync, and a member that comes back, go by (default: internal, for levels with redundancy)"},
+			bitmapChunkFlag,
+			{name: "consistency-policy", short: "k", value: "POLICY", usage: "resync or bitmap (default): how members are made to agree after a crash"},
 			{name: "size", short: "z", value: "SIZE", usage: "how much of each member to use (default: as much as the smallest has)"},
 			{name: "data-offset", value: "SIZE", usage: "where data starts on each member (default: mdadm's choice)"},
 			{name: "assume-clean", usage: "skip the first resync: only if the members are known to agree"},
@@ -154,8 +155,33 @@ func write(c *call, spec md.Spec, cfg daemon.Config, paths []string, mostly []st
 		}
 		members = append(members, m)
 	}
+	if !c.given("bitmap") && !c.given("consistency-policy") && !c.given("bitmap-chunk") {
+		spec = withoutRoom(c.err, spec, members)
+	}
 	draft, err = raid.Create(c.ctx, spec, members, raid.Options{Force: c.has("force")})
 	return draft, named(err, paths)
+}
+
+// withoutRoom is spec without its bitmap, which nobody asked for, if that is all that stands in the way.
+func withoutRoom(w io.Writer, spec md.Spec, members []raid.Member) md.Spec {
+	var news []md.NewMember
+	for _, m := range members {
+		n := md.NewMember{Missing: m.Dev == nil}
+		if m.Dev != nil {
+			n.Size = m.Dev.Info().Size
+		}
+		news = append(news, n)
+	}
+	bare := spec
+	bare.Bitmap = false
+	if _, err := spec.Draft(news); err == nil || !spec.Bitmap {
+		return spec
+	}
+	if _, err := bare.Draft(news); err != nil {
+		return spec
+	}
+	fmt.Fprintln(w, "graid: note: there is no room for a write-intent bitmap before the data: the array has none")
+	return bare
 }
 
 var numbered = regexp.MustCompile(`\bmember (\d+)\b`)
@@ -216,8 +242,14 @@ func (c *call) spec(name string, paths []string) (s md.Spec, err error) {
 	if err := c.counts(&s, paths); err != nil {
 		return s, err
 	}
-	if s.Bitmap, err = c.bitmap(s, paths); err != nil {
+	if s.Bitmap, err = c.bitmap(s); err != nil {
 		return s, err
+	}
+	if s.BitmapChunk, err = c.bitmapChunk(); err != nil {
+		return s, err
+	}
+	if s.BitmapChunk > 0 && !s.Bitmap {
+		return s, usage("create: --bitmap-chunk: the array is to have no bitmap: leave it out")
 	}
 	s.AssumeClean, s.Name, s.Created = c.has("assume-clean"), name, time.Now()
 	if c.given("name") {
@@ -273,12 +305,9 @@ func (c *call) counts(s *md.Spec, paths []string) (err error) {
 	return nil
 }
 
-// bitmapFrom is the size of a member from which on an array gets a bitmap unasked, as with mdadm, bytes: a resync of all of it takes
-// too long to go without.
-const bitmapFrom = 100 << 30
-
-// bitmap decides on a write-intent bitmap from --bitmap and --consistency-policy, which say the same in two ways.
-func (c *call) bitmap(s md.Spec, paths []string) (bool, error) {
+// bitmap decides on a write-intent bitmap from --bitmap and --consistency-policy, which say the same in two ways. Unasked, every array with
+// redundancy has one.
+func (c *call) bitmap(s md.Spec) (bool, error) {
 	redundant := s.Level > 0
 	policy, bitmap := c.get("consistency-policy"), c.get("bitmap")
 	switch policy {
@@ -298,32 +327,7 @@ func (c *call) bitmap(s md.Spec, paths []string) (bool, error) {
 	case bitmap != "" || policy != "":
 		return bitmap == "internal" || policy == "bitmap", nil
 	}
-	size, _ := c.size("member-size")
-	for _, p := range paths {
-		if fi, err := os.Stat(p); err == nil && fi.Mode().IsRegular() {
-			size = max(size, fi.Size())
-		}
-	}
-	return redundant && max(size, diskSize(paths)) > bitmapFrom, nil
-}
-
-// diskSize is the size of the largest block device among paths, bytes; 0 when there is none that can be opened.
-func diskSize(paths []string) (most int64) {
-	for _, p := range paths {
-		fi, err := os.Stat(p)
-		if err != nil || !isBlock(fi.Mode()) {
-			continue
-		}
-		f, err := os.Open(p)
-		if err != nil {
-			continue
-		}
-		if n, err := f.Seek(0, io.SeekEnd); err == nil {
-			most = max(most, n)
-		}
-		f.Close()
-	}
-	return most
+	return redundant, nil
 }
 
 func homehost(c *call) (string, error) {
