@@ -180,6 +180,7 @@ func (in *intents) resolve(t *testing.T, gr *graid, x *intent) {
 		in.begin(t, x, members)
 		return
 	case x.how == "left":
+		require.False(t, superblock(t, members[0]).Clean(), "the power cut found nothing dirty: the test itself is wrong")
 		in.mend(t, gr, in.age(t, x))
 	case !x.apart:
 		require.Equal(t, byBits, superblock(t, members[x.lost]).Features&byBits)

@@ -65,6 +65,7 @@ func run(size int64, rounds int, dir string, limit int64, only, profile string) 
 	defer os.RemoveAll(dir)
 	fmt.Printf("%-20s %10s %10s %12s %6s %12s %6s\n", "recovery", "read MB/s", "filled", "plain copy", "ratio", "as much I/O", "ratio")
 	list, err := rigs(size, dir, only)
+	os.RemoveAll(dir) // they are open: whatever ends this, nothing of them stays
 	for _, r := range list {
 		defer r.close()
 		if err == nil {

@@ -20,9 +20,11 @@ rewrite() {
 	dd if=/tmp/pattern of=$md bs=64k seek=$((units * 7 / 16)) count=$((units / 8)) oflag=direct conv=notrunc 2>/dev/null
 }
 
-# left NAME SKIP "DISKS" OPTIONS...: written to until the power fails.
+# left NAME SKIP "DISKS" OPTIONS...: written to until the power fails, and never called clean, nor bits cleared, for being slow at it.
 left() {
 	fresh "$@"
+	echo 600 >$sys/safe_mode_delay
+	echo 600 >$sys/bitmap/time_base
 	rewrite
 	echo "(lane ${md#/dev/}; while rewrite; do :; done) &" >>/tmp/writers
 }
