@@ -74,6 +74,7 @@ func (a *Array) rewrite(b badRows) error {
 	if err := block.ReadAt(context.Background(), m.dev, check, m.offset+b.row.Lo); err != nil {
 		return a.loseOrKeep(o, b.role, err)
 	}
+	m.strikes.mended(a.mirror())
 	a.forgive(m, b.row)
 	return nil
 }

@@ -53,6 +53,12 @@ func (a *Array) learn(o *op) error {
 			if o.view.Avoid.Has(io.Role) {
 				return err // read although it was to be avoided: planning again would go round in circles
 			}
+			if err != errRecordedBad && !o.undecided() { // while copies do not agree it matters whose is left
+				if over := a.tooMany(o, i, dead); over != nil {
+					dead, why = dead.With(io.Role), over
+					break
+				}
+			}
 			o.avoid = o.avoid.With(io.Role)
 			o.bad = append(o.bad, badRows{m, io.Role, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len}, plan.Span{Lo: io.Pos, Hi: io.Pos + io.Ref.Len}})
 			if o.cause == nil {

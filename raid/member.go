@@ -30,6 +30,7 @@ type member struct {
 	since    uint64         // the event at which it got its role in this life of the array; 0: it had it from the start
 
 	readErrors, writeErrors, corrected atomic.Int64
+	strikes                            strikes
 }
 
 // live says whether the member is written to: whether its superblock is kept up to date.

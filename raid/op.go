@@ -188,5 +188,7 @@ func (o *op) one(i int) {
 	default:
 		r.Flags = o.flags &^ block.NoWait // past the point where all or none of the batch could be put off
 	}
-	o.errs[i] = m.dev.Do(context.Background(), r)
+	if o.errs[i] = m.dev.Do(context.Background(), r); o.errs[i] == nil && io.Op == block.Read && !o.a.mirror() {
+		m.strikes.forget()
+	}
 }
