@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/bits"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -25,6 +27,7 @@ func TestMdadm(t *testing.T) {
 	p := scriptParams(filepath.Join("testdata", "script", "mdadm"), plainBinary) // it is started some hundred times
 	for name, cmd := range map[string]func(*testscript.TestScript, bool, []string){
 		"testdev": scriptTestdev, "kept": scriptKept, "state": scriptState, "spares": scriptSpares, "did": scriptDid, "used": scriptUsed, "without": scriptWithout,
+		"delay": scriptDelay, "clears": scriptClears,
 	} {
 		p.Cmds[name] = cmd
 	}
@@ -125,6 +128,30 @@ func scriptDid(ts *testscript.TestScript, _ bool, want []string) {
 	}
 	if !slices.Equal(got, want[1:]) {
 		ts.Fatalf("%s did %q, want %q", name, got, want[1:])
+	}
+}
+
+// delay FILE... has bits of the bitmaps of members with metadata 1.2 cleared as soon as mdadm's --delay=1 would.
+func scriptDelay(ts *testscript.TestScript, _ bool, args []string) {
+	const sleepAt = 8192 + 56 // of the member: where its bitmap's superblock says how many seconds
+	for _, name := range args {
+		f, err := os.OpenFile(ts.MkAbs(name), os.O_RDWR, 0)
+		ts.Check(err)
+		_, err = f.WriteAt([]byte{1, 0, 0, 0}, sleepAt)
+		ts.Check(errors.Join(err, f.Close()))
+	}
+}
+
+// clears NAME waits until no bit of the array's bitmap is set, while it runs and nobody writes.
+func scriptClears(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		b := arrayOf(ts, args[0]).Bitmap
+		if b == nil || b.Bits == 0 || time.Now().After(end) {
+			ts.Fatalf("%s has %+v for a bitmap, want one that is clear", args[0], b)
+		}
+		if b.Dirty == 0 {
+			return
+		}
 	}
 }
 
