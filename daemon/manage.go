@@ -111,6 +111,9 @@ func answerChange(w http.ResponseWriter, c Changed, err error) {
 func (p *Process) enrol(ctx context.Context, q addRequest) (added []string, err error) {
 	p.changing <- struct{}{}
 	defer func() { <-p.changing }()
+	if q.ReAdd {
+		return p.readmit(ctx, q)
+	}
 	return p.admit(ctx, q)
 }
 
@@ -247,13 +250,12 @@ func (p *Process) dismiss(ctx context.Context, asked string) (removed []string, 
 		return nil, err
 	}
 	for _, path := range paths {
-		if err = p.array.Remove(ctx, path); err != nil {
+		if err = p.release(ctx, path); err != nil {
 			if m := stateOf(p.Array(), path); m == raid.MemberInSync || m == raid.MemberRebuilding || m == raid.MemberReplacement {
 				err = fmt.Errorf("%w: `graid fail %s %s`", err, p.cfg.Name, filepath.Base(path))
 			}
 			break
 		}
-		p.faults.unname(path)
 		removed = append(removed, path)
 	}
 	if len(removed) > 0 {

@@ -37,7 +37,7 @@ func reAddVerb() verb {
 		name:  "re-add",
 		args:  "NAME MEMBER...",
 		short: "take back members that were away, and copy only what they missed",
-		long: `Gives each MEMBER its place in the running array back, after it was removed, or missing when the array was started. The
+		long: `Gives each MEMBER its place in the running array back, after it failed, was removed, or was missing when the array was started. The
 write-intent bitmap says what it missed, and only that is copied. Refused, with nothing written, where the bitmap cannot say so, or
 somebody else has the place: "graid add" rebuilds it in full then.`,
 		flags: []flag{{name: "timeout", value: "SECONDS", usage: "how long to wait for the server (default: 30)"}},
