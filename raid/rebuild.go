@@ -65,7 +65,7 @@ func (a *Array) rebuild() {
 			}
 		}
 		var err error
-		if at, err = w.step(at, func(at int64) (int64, error) { return a.refill(plan.Span{Lo: at, Hi: piece.Hi}) }); err != nil {
+		if at, err = w.step(at, func(at int64) (int64, error) { return a.abreast(plan.Span{Lo: at, Hi: piece.Hi}, a.refill) }); err != nil {
 			a.sync.halted.Store(true)
 			a.tell(EventUncorrectable, "", fmt.Sprintf("recovery stopped at %d of %d bytes: %v", at, a.geo.SyncSize, err))
 			return

@@ -34,7 +34,9 @@ func (a *Array) copyTo(role int, t *member) {
 			return // more urgent: this goes on afterwards
 		}
 		var err error
-		if at, err = w.step(at, func(at int64) (int64, error) { return a.copyPiece(role, t, plan.Span{Lo: at, Hi: a.geo.SyncSize}) }); err != nil {
+		if at, err = w.step(at, func(at int64) (int64, error) {
+			return a.abreast(plan.Span{Lo: at, Hi: a.geo.SyncSize}, func(s plan.Span) (int64, error) { return a.copyPiece(role, t, s) })
+		}); err != nil {
 			a.sync.halted.Store(true)
 			a.tell(EventUncorrectable, t.path, fmt.Sprintf("replacement stopped at %d of %d bytes: %v", at, a.geo.SyncSize, err))
 			return
