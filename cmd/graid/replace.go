@@ -15,9 +15,8 @@ func replaceVerb() verb {
 		name:  "replace",
 		args:  "NAME MEMBER [--with NEW]",
 		short: "fill a spare from a member that serves meanwhile, and have it take its place",
-		long: `Marks MEMBER as wanting replacement. As soon as a spare is available, it is filled from MEMBER, in the background, and then takes its
-place; MEMBER becomes faulty then, and can be removed. The array has all its redundancy all the time: what MEMBER cannot read comes from the
-others. With --with, NEW is the spare; if it is not one yet it is added first, as "graid add" does, and what it held is overwritten. Ctrl-C does
+		long: `Marks MEMBER as requiring replacement: a spare is filled from it, in the background, and then takes its place. MEMBER remains in service until then,
+so that the array has all its redundancy all the time; what it cannot read comes from the others. At the end it is marked faulty, and can be removed. With --with, NEW is the spare; if it is not one yet it is added first, as "graid add" does, and what it held is overwritten. Ctrl-C does
 not stop it: to give it up, fail NEW.`,
 		flags: []flag{
 			{name: "with", value: "NEW", usage: "the spare, or a device that is made one (default: any spare)"},
