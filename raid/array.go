@@ -58,6 +58,9 @@ type Array struct {
 	sync  syncState
 	news  news
 
+	latency  latency
+	governor governor // the worker's
+
 	places places // where the last check found that members do not agree
 }
 
@@ -67,7 +70,15 @@ func (a *Array) Info() block.Info { return a.info }
 // Do performs r. Writes are acknowledged under the promise of the package comment; they are durable after a Flush, or with FUA.
 // Media errors that redundancy cannot answer are returned for the request that met them, and the array goes on.
 func (a *Array) Do(ctx context.Context, r block.Request) error {
+	measured, began := a.latency.target.Load() != 0, time.Duration(0)
+	if measured {
+		began = a.sched.Now()
+	}
 	err := a.do(ctx, r)
+	if measured && err == nil {
+		a.latency.sum.Add(int64(a.sched.Now() - began))
+		a.latency.n.Add(1)
+	}
 	switch err {
 	case nil, block.ErrWouldBlock:
 		return err

@@ -87,10 +87,11 @@ func (a *Array) stateName(v *view, dirty bool) string {
 }
 
 func (a *Array) syncStatus() SyncStatus {
-	s := SyncStatus{Action: "idle", Total: a.geo.SyncSize}
+	s := SyncStatus{Action: "idle", Total: a.geo.SyncSize, LatencyTarget: time.Duration(a.latency.target.Load())}
 	if k := a.sync.kind.Load(); k != workIdle {
 		s.Action = workNames[k]
 		s.Done, s.Speed = a.sync.done.Load(), a.sync.speed.Load()
+		s.Latency = time.Duration(a.latency.lately.Load())
 		if s.Speed > 0 {
 			s.ETA = time.Duration(float64(s.Total-s.Done) / float64(s.Speed) * float64(time.Second))
 		}

@@ -128,6 +128,9 @@ type SyncStatus struct {
 	Total  int64
 	Speed  int64         // bytes per second, lately
 	ETA    time.Duration // 0 when not known
+
+	Latency       time.Duration // what requests took lately in the mean, while work goes on; 0 = not known, or no target
+	LatencyTarget time.Duration // 0 = none
 }
 
 // MemberStatus is one member of an array, or one empty slot of it.

@@ -131,7 +131,9 @@ func (a *Array) pace(n int64, took time.Duration) {
 		least = syncMin
 	}
 	var pause time.Duration
-	if a.inflight.Load() > 1 || a.wrote.Load() {
+	if target := a.latency.target.Load(); target > 0 {
+		pause = min(a.backOff(took, target), stretch(n, least)-took)
+	} else if a.inflight.Load() > 1 || a.wrote.Load() {
 		pause = min(took*(syncShare-1), syncPauseMax, stretch(n, least)-took)
 	}
 	if most := a.sync.most.Load(); most > 0 {
