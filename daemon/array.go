@@ -52,6 +52,9 @@ type Sync struct {
 	LimitedBy string `json:"limited_by"`       // limit, user_io, members; "" = not known
 	Least     int64  `json:"min_bytes_per_second"`
 	Most      int64  `json:"max_bytes_per_second"` // 0 = no limit
+
+	LatencyTarget int64 `json:"latency_target_nanoseconds"` // that requests are to take beside it, in the mean; 0 = none
+	Latency       int64 `json:"latency_nanoseconds"`        // that they took lately; 0 = not known
 }
 
 // Bitmap is the write-intent bitmap of an array.
@@ -127,7 +130,8 @@ func describe(s raid.Status) Array {
 		ReadOnly: len(s.ReadOnlyWhy) > 0 || s.State == raid.StateReadOnly,
 		Reasons:  list(s.ReadOnlyWhy), Findings: list(s.Findings),
 		ConsistencyPolicy: s.ConsistencyPolicy, MismatchSectors: s.MismatchSectors,
-		Sync:    Sync{Action: s.Sync.Action, Done: s.Sync.Done, Total: s.Sync.Total, Speed: s.Sync.Speed},
+		Sync: Sync{Action: s.Sync.Action, Done: s.Sync.Done, Total: s.Sync.Total, Speed: s.Sync.Speed,
+			LatencyTarget: int64(s.Sync.LatencyTarget), Latency: int64(s.Sync.Latency)},
 		Exports: []Export{}, Members: []Member{},
 		Created: when(s.Created), Updated: when(s.Updated),
 	}

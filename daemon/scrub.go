@@ -169,6 +169,8 @@ type scrubWaitRequest struct {
 type limitRequest struct {
 	Min *int64 `json:"min_bytes_per_second"` // nil: as it is
 	Max *int64 `json:"max_bytes_per_second"`
+
+	Latency *time.Duration `json:"latency_target_nanoseconds"`
 }
 
 func (p *Process) scrub(w http.ResponseWriter, r *http.Request) {
@@ -258,6 +260,9 @@ func (p *Process) limit(w http.ResponseWriter, r *http.Request) {
 	if q.Max != nil {
 		p.most = *q.Max
 	}
+	if q.Latency != nil {
+		p.array.LimitLatency(*q.Latency)
+	}
 	p.array.Limit(p.least, p.most)
 	p.mu.Unlock()
 	answer(w, p.Array(), nil)
@@ -280,7 +285,8 @@ func (f Folder) Idle(ctx context.Context, name string) (Array, error) {
 	return f.call(ctx, name, http.MethodPost, "/idle", nil)
 }
 
-// Limit sets how fast background work goes, in bytes per second; 0 is the default, and nil leaves it as it is.
-func (f Folder) Limit(ctx context.Context, name string, least, most *int64) (Array, error) {
-	return f.call(ctx, name, http.MethodPost, "/limit", limitRequest{least, most})
+// Limit sets how fast background work goes, in bytes per second, and the time that requests are to take beside it; 0 is the default, and nil leaves it
+// as it is.
+func (f Folder) Limit(ctx context.Context, name string, least, most *int64, latency *time.Duration) (Array, error) {
+	return f.call(ctx, name, http.MethodPost, "/limit", limitRequest{least, most, latency})
 }
