@@ -22,6 +22,8 @@ func TestHealth(t *testing.T) {
 	}{
 		{"raid5", "clean", "idle", nil, nil, [][3]string{a0, a1, a2}, "healthy: all members are in sync"},
 		{"raid5", "clean", "check", &eta, nil, [][3]string{a0, a1, a2, spare}, "healthy: all members are in sync"},
+		{"raid5", "clean", "recover", &eta, nil, [][3]string{a0, a1, a2, {"1", "replacement", "/x/e"}},
+			"healthy: all members are in sync, and b is being replaced by e, 12m left"},
 		{"raid5", "clean", "idle", nil, nil, [][3]string{a0, a1, a2, old}, "attention: b faulty, not needed any more: `graid remove md0 failed`"},
 		{"raid5", "active", "resync", &eta, nil, [][3]string{a0, a1, a2},
 			"resyncing: parity is being made to agree with the data: until it does, a failure may lose data, 12m left"},
@@ -46,7 +48,7 @@ func TestHealth(t *testing.T) {
 			a.ConsistencyPolicy = "none"
 		}
 		for _, m := range a.Members {
-			if m.Role != nil {
+			if m.Role != nil && m.State != raid.MemberReplacement {
 				a.RaidDevices++
 				if m.State != "in_sync" {
 					a.Degraded++

@@ -45,6 +45,7 @@ func TestUndecidedSpare(t *testing.T) {
 		{false, "recover", [][3]string{whole, empty, filling, spare}},
 		{false, "recover", [][3]string{whole, empty}},
 		{false, "recover", [][3]string{whole, spare}},
+		{false, "recover", [][3]string{whole, {"0", "replacement", "/e"}, spare}},
 	} {
 		a := membersOf(c.members...)
 		a.Sync.Action = c.action
