@@ -75,8 +75,11 @@ func (s spec) args() []string {
 	if s.Chunk != 0 {
 		list = append(list, fmt.Sprintf("--chunk=%dK", s.Chunk))
 	}
-	if s.Bitmap {
+	switch {
+	case s.Bitmap:
 		list = append(list, "--bitmap=internal")
+	case s.redundant():
+		list = append(list, "--bitmap=none") // graid makes one unless told
 	}
 	return list
 }
