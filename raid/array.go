@@ -30,6 +30,7 @@ type Array struct {
 
 	// Clean and dirty; see dirty.go and bitmap.go.
 	intent  atomic.Pointer[intent] // the write-intent bitmap; nil = none
+	ppl     *ppl                   // the partial parity log; nil = none
 	mark    atomic.Int32
 	writers atomic.Int64
 	wrote   atomic.Bool
@@ -117,7 +118,7 @@ func (a *Array) do(ctx context.Context, r block.Request) error {
 	}
 	defer a.endWrite(bits, span)
 	lone := r.Flags&block.FUA == 0 || a.standsAlone()
-	if !lone && r.Flags&block.NoWait != 0 {
+	if (!lone || a.ppl != nil) && r.Flags&block.NoWait != 0 {
 		return block.ErrWouldBlock
 	}
 	err = a.carryOut(ctx, r)
@@ -199,6 +200,9 @@ func (o *op) carryOut(r block.Request) (int64, error) {
 		o.perform(o.plan.Reads, r.Flags&block.NoWait)
 		if !o.failed {
 			o.calc()
+			if err := o.log(r.Off, n); err != nil {
+				return 0, err
+			}
 			o.write(r.Flags)
 		}
 		if !o.failed && len(o.plan.Writes) > 0 {

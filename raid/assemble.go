@@ -198,6 +198,9 @@ func (a *Array) start(d *md.Decision) error {
 	a.work = a.sched.NewEvent()
 	a.sync.kind.Store(workIdle)
 	a.sync.asked.Store(workIdle)
+	if err := a.openLog(d); err != nil {
+		return err
+	}
 	v := a.view.Load()
 	if v.Synced < a.geo.SyncSize {
 		a.sync.done.Store(v.Synced)

@@ -15,6 +15,9 @@ func (a *Array) AddBitmap(ctx context.Context, chunk int64) error {
 		if a.intent.Load() != nil {
 			return errors.New("the array has a bitmap already")
 		}
+		if a.ref.HasPPL() {
+			return errors.New("the array has a partial parity log: it cannot have a bitmap too")
+		}
 		var supers []*md.Superblock
 		var members []*member
 		for _, m := range a.all() {

@@ -162,6 +162,11 @@ func (a *Array) writeRecords(m *member, sb *md.Superblock) error {
 			return err
 		}
 	}
+	if a.ppl != nil && m.role >= 0 && m == a.members[m.role] {
+		if err := a.ppl.prepare(m); err != nil {
+			return err
+		}
+	}
 	if m.logStale {
 		// What was struck off has been written, but need not be on the media.
 		if err := block.Sync(ctx, m.dev); err != nil {

@@ -30,6 +30,9 @@ func newLevel(sb *md.Superblock, dataSizes []int64) (plan.Level, error) {
 	case 4:
 		return level5.New4(sb.RaidDisks, chunk, rows)
 	case 5:
+		if sb.HasPPL() {
+			return level5.NewLogged(sb.RaidDisks, chunk, sb.Layout, rows, pplRecordRoom(sb))
+		}
 		return level5.New(sb.RaidDisks, chunk, sb.Layout, rows)
 	case 6:
 		return level6.New(sb.RaidDisks, chunk, sb.Layout, rows)

@@ -33,6 +33,8 @@ type op struct {
 	done    sched.Event
 	tasks   []func() // tasks[i] performs ios[i]: made once, so that handing out an I/O allocates nothing
 
+	logged logged // of an array with a partial parity log
+
 	avoid plan.RoleSet // could not read what was asked of them; learnt while serving this request
 	bad   []badRows    // what they could not read
 	cause error        // the first such error
@@ -89,6 +91,9 @@ func (o *op) lock(exclusive, noWait bool) (asked bool, err error) {
 }
 
 func (o *op) unlock() {
+	if len(o.logged.records) > 0 {
+		o.a.ppl.release(o, o.a.view.Load().broken)
+	}
 	if o.locked {
 		o.a.locks.unlock(&o.hold)
 		o.locked = false

@@ -22,6 +22,7 @@ func (a *Array) resync() {
 			return
 		case v.Synced >= a.geo.SyncSize:
 			a.checkpoint()
+			a.pplAgreed()
 			a.tell(EventRebuildEnd, "", a.resyncEnd())
 			return
 		}

@@ -132,7 +132,7 @@ var wrongs = []wrong{
 	{name: "metadata that is none", args: "create n --level 1 --metadata 2.0 b0 b1", status: 2, says: []string{"2.0", "1.2"}},
 	{name: "metadata of the past", args: "create n --level 1 --metadata 0.90 b0 b1", status: 2, says: []string{"0.90", "1.2"}},
 	{name: "bitmap in a file", args: "create n --level 1 --bitmap /x b0 b1", status: 2, says: []string{"--bitmap", "internal"}},
-	{name: "ppl", args: "create n --level 5 --consistency-policy ppl b0 b1 blank", status: 2, says: []string{"ppl", "not there yet"}},
+	{name: "ppl", args: "create n --level 6 --consistency-policy ppl b0 b1 blank", status: 2, says: []string{"ppl", "raid5"}},
 	{name: "policies that contradict", args: "create n --level 1 --consistency-policy bitmap --bitmap none b0 b1", status: 2, says: []string{"contradict"}},
 	{name: "bitmap without redundancy", args: "create n --level 0 --bitmap internal b0 b1", status: 2, says: []string{"no redundancy"}},
 	{name: "uuid that is none", args: "assemble n --uuid 1234 a0 a1 a2 a3", status: 2, says: []string{"--uuid", "32 hex digits"}},

@@ -35,7 +35,7 @@ first byte is written: members that are in use, that are in another array, or th
 			{name: "metadata", short: "e", value: "VERSION", usage: "1.0, 1.1 or 1.2: where the superblock lies (default: 1.2)"},
 			{name: "bitmap", short: "b", value: "internal|none", usage: "write-intent bitmap: what a resync, and a member that comes back, go by (default: internal, for levels with redundancy)"},
 			bitmapChunkFlag,
-			{name: "consistency-policy", short: "k", value: "POLICY", usage: "resync or bitmap (default): how members are made to agree after a crash"},
+			{name: "consistency-policy", short: "k", value: "POLICY", usage: "resync, bitmap (default) or, for raid5, ppl: how members are made to agree after a crash"},
 			{name: "size", short: "z", value: "SIZE", usage: "how much of each member to use (default: as much as the smallest has)"},
 			{name: "data-offset", value: "SIZE", usage: "where data starts on each member (default: mdadm's choice)"},
 			{name: "assume-clean", usage: "skip the first resync: only if the members are known to agree"},
@@ -242,6 +242,7 @@ func (c *call) spec(name string, paths []string) (s md.Spec, err error) {
 	if err := c.counts(&s, paths); err != nil {
 		return s, err
 	}
+	s.PPL = c.get("consistency-policy") == "ppl"
 	if s.Bitmap, err = c.bitmap(s); err != nil {
 		return s, err
 	}
@@ -313,16 +314,18 @@ func (c *call) bitmap(s md.Spec) (bool, error) {
 	switch policy {
 	case "", "resync", "bitmap":
 	case "ppl":
-		return false, usage("create: --consistency-policy ppl is not there yet: use resync or bitmap")
+		if s.Level != 5 {
+			return false, usage("create: --consistency-policy ppl is for raid5: use resync or bitmap")
+		}
 	default:
-		return false, usage("create: --consistency-policy: %q is none of resync, bitmap", policy)
+		return false, usage("create: --consistency-policy: %q is none of resync, bitmap, ppl", policy)
 	}
 	switch {
 	case bitmap != "" && bitmap != "internal" && bitmap != "none":
 		return false, usage("create: --bitmap: %q is neither internal nor none", bitmap)
 	case !redundant && (bitmap == "internal" || policy != ""):
 		return false, usage("create: %s has no redundancy to keep consistent: leave out --bitmap and --consistency-policy", md.LevelName(s.Level))
-	case bitmap == "internal" && policy == "resync", bitmap == "none" && policy == "bitmap":
+	case bitmap == "internal" && (policy == "resync" || policy == "ppl"), bitmap == "none" && policy == "bitmap":
 		return false, usage("create: --bitmap %s and --consistency-policy %s contradict each other", bitmap, policy)
 	case bitmap != "" || policy != "":
 		return bitmap == "internal" || policy == "bitmap", nil

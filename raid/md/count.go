@@ -84,9 +84,22 @@ func (j *judge) writeHole() bool {
 		onlyParity := !slices.ContainsFunc(j.Slots[:last], func(s Slot) bool { return s.State != InSync })
 		return !onlyParity
 	case 5:
-		return !j.Ref.HasPPL()
+		return !j.Ref.HasPPL() || j.unsynced()
 	case 6:
 		return true
+	}
+	return false
+}
+
+// unsynced says whether parity was not known to be true everywhere before the array went down: then no log of what was being written makes it true.
+func (j *judge) unsynced() bool {
+	if j.Ref.ResyncOffset != 0 {
+		return true // 0 is said of an array that is being written to, anything else of a resync
+	}
+	for _, slot := range j.Slots {
+		if slot.Found >= 0 && j.found[slot.Found].PPL != nil && j.found[slot.Found].PPL.Unsynced() {
+			return true
+		}
 	}
 	return false
 }
@@ -171,7 +184,8 @@ func (j *judge) readOnly() {
 	}{
 		{r.Version == V090, "superblock 0.90 is only read"},
 		{r.BigEndian, "the superblock is of a big-endian host"},
-		{r.HasPPL(), "the array has a partial parity log"},
+		{r.HasPPL() && r.Level != 5, "it has a partial parity log, which only raid5 can have"},
+		{r.HasPPL() && uint64(r.ChunkSize)*uint64(r.RaidDisks) >= pplStripe, "its stripes are too large for its partial parity log"},
 		{r.Features&FeatureJournal != 0, "the array has a journal"},
 		{r.Features&FeatureClustered != 0, "the array is shared by several hosts"},
 	} {
@@ -183,6 +197,9 @@ func (j *judge) readOnly() {
 		e := j.found[i]
 		if slices.Contains(j.Stale, i) {
 			continue
+		}
+		if e.SB.HasPPL() && int64(e.SB.PPLSize)*Sector < PPLLeast {
+			say(e.Path + ": its partial parity log is too small")
 		}
 		if len(e.BadBlocks) > 0 && (e.SB.Version == V090 || e.SB.BBLogOffset == 0 || e.SB.BBLogShift != 0) {
 			say(e.Path + ": its bad block log cannot be kept up to date")

@@ -14,7 +14,7 @@ import (
 // The table's members are words like "1@7:01_": the member with device number 1, at event 7, whose table says that numbers 0 and 1 have
 // roles 0 and 1 and number 2 is a spare or empty. In a table, x is faulty. What may follow:
 //
-//	!dirty  !rec=N (recovering, good below N)  !rep (replacement)  !ppl !journal !bad !clustered !reshape !err
+//	!dirty  !rec=N (recovering, good below N)  !rep (replacement)  !ppl !pplsmall !pplunsynced !journal !bad !clustered !reshape !err
 //	!uuid=N (device UUID)  !ctime !chunk !size !layout !disks !small
 type found = []*md.Examined
 
@@ -69,8 +69,15 @@ func member(t *testing.T, level int, word string) *md.Examined {
 			s.RecoveryOffset = uint64(n)
 		case "rep":
 			s.Features |= md.FeatureReplacement
-		case "ppl":
+		case "ppl", "pplsmall", "pplunsynced":
 			s.Features |= md.FeaturePPL
+			s.PPLSize = 2048
+			switch key {
+			case "pplsmall":
+				s.PPLSize = 16
+			case "pplunsynced":
+				e.PPL = &md.PPLHeader{Entries: []md.PPLEntry{md.PPLUnsynced}}
+			}
 		case "journal":
 			s.Features |= md.FeatureJournal
 		case "bad":
@@ -216,7 +223,9 @@ func TestDecide(t *testing.T) {
 		{5, "0@5:0x2!dirty 2@5:0x2!dirty", "needs force | 0 - 1 dirty", "start degraded | 0 - 1 forceclean", "", ""},
 		{6, "0@5:012x!dirty 1@5:012x!dirty 2@5:012x!dirty", "needs force | 0 1 2 - dirty", "start degraded | 0 1 2 - forceclean", "", ""},
 		{5, "0@5:0x2 2@5:0x2!dirty", "needs force | 0 - 1 dirty", "start degraded | 0 - 1 forceclean", "", ""}, // mdadm told only one
-		{5, "0@5:0x2!dirty!ppl 2@5:0x2!dirty!ppl", "start degraded | 0 - 1 dirty ro1", "", "", ""},
+		{5, "0@5:0x2!dirty!ppl 2@5:0x2!dirty!ppl", "start degraded | 0 - 1 dirty", "", "", ""},
+		{5, "0@5:0x2!dirty=8!ppl 2@5:0x2!dirty=8!ppl", "needs force | 0 - 1 dirty", "start degraded | 0 - 1 forceclean", "", ""},
+		{5, "0@5:0x2!dirty!ppl 2@5:0x2!dirty!pplunsynced", "needs force | 0 - 1 dirty", "start degraded | 0 - 1 forceclean", "", ""},
 		{4, "0@5:01x!dirty 1@5:01x!dirty", "start degraded | 0 1 - dirty", "", "", ""}, // only the parity is missing
 		{4, "0@5:0x2!dirty 2@5:0x2!dirty", "needs force | 0 - 1 dirty", "start degraded | 0 - 1 forceclean", "", ""},
 		{1, "0@5:0x!dirty", "start degraded | 0 - dirty", "", "", ""},
@@ -272,7 +281,9 @@ func TestDecide(t *testing.T) {
 		{5, "0@5:012 1@5:0x2 2@5:012", "needs run | 0 - 2 stale[1]", "start degraded | 0 - 2 stale[1]", "", "says that it is faulty"},
 
 		// To be read only, or not at all.
-		{5, "0@5:012!ppl 1@5:012!ppl 2@5:012!ppl", "start | 0 1 2 ro1", "", "", ""},
+		{5, "0@5:012!ppl 1@5:012!ppl 2@5:012!ppl", "start | 0 1 2", "", "", ""},
+		{5, "0@5:012!ppl 1@5:012!pplsmall 2@5:012!ppl", "start | 0 1 2 ro1", "", "", ""},
+		{4, "0@5:012!ppl 1@5:012!ppl 2@5:012!ppl", "start | 0 1 2 ro1", "", "", ""},
 		{5, "0@5:012!journal 1@5:012!journal 2@5:012!journal 3@5:012j!journal", "start | 0 1 2 ro1", "", "", ""},
 		{5, "0@5:012 1@5:012!bad 2@5:012", "start | 0 1 2", "", "", ""},
 		{5, "0@5:012!bitmap6 1@5:012!bitmaperr 2@5:012", "start | 0 1 2 ro2", "", "", ""},

@@ -48,6 +48,11 @@ func (s Spec) Draft(members []NewMember) (*Draft, error) {
 			return nil, err
 		}
 	}
+	if s.PPL {
+		if err := sh.ppl(d); err != nil {
+			return nil, err
+		}
+	}
 	for _, sb := range d.Supers {
 		if sb != nil {
 			sb.placeLog(d.Bitmap)
@@ -95,7 +100,7 @@ func (s *shape) place(model *Superblock, i int, m NewMember) (*Superblock, error
 	sb.SuperOffset = at
 	small := fmt.Errorf("member %d has %d bytes: too small for an array", i, m.Size)
 	if sb.Version == V10 {
-		reserved := bitmapRoom(sectors) + bbLogRoom
+		reserved := s.logRoom(sectors) + bbLogRoom
 		if at < reserved+minData {
 			return nil, small
 		}
@@ -116,7 +121,7 @@ func (s *shape) place(model *Superblock, i int, m NewMember) (*Superblock, error
 // dataOffset is the same for all members. Draft calls place for the first one first.
 func (s *shape) dataOffset(devSectors uint64) uint64 {
 	if s.DataOffset == 0 {
-		s.DataOffset = int64(dataOffset(devSectors, s.chunk)) * Sector
+		s.DataOffset = int64(dataOffset(devSectors, s.chunk, s.logRoom(devSectors))) * Sector
 	}
 	return uint64(s.DataOffset) / Sector
 }

@@ -29,13 +29,21 @@ func bitmapRoom(n uint64) uint64 {
 	return bitmapRoom0
 }
 
+// logRoom is how many sectors are kept free for what says where members may not agree: a partial parity log, or a bitmap, on a member of n sectors.
+func (s shape) logRoom(n uint64) uint64 {
+	if s.PPL {
+		return pplRoom
+	}
+	return bitmapRoom(n)
+}
+
 // dataOffset is mdadm's choice for 1.1 and 1.2: up to 128 MiB of headroom, at most 0.1 % of the device, at least two chunks.
-func dataOffset(devSectors, chunk uint64) uint64 {
+func dataOffset(devSectors, chunk, logRoom uint64) uint64 {
 	room := uint64(headroom)
 	for room*1024 > devSectors && (chunk == 0 || room/2 >= 2*chunk) {
 		room /= 2
 	}
-	return roundUp(headerRoom+bitmapRoom(devSectors)+room, offsetUnit)
+	return roundUp(headerRoom+logRoom+room, offsetUnit)
 }
 
 // size decides how much of each member is used: as much as the smallest has, in whole chunks, unless told otherwise.
@@ -96,7 +104,7 @@ func (s *Superblock) used10() uint64 {
 	return (s.ArraySize()/chunk*copies + n - 1) / n * chunk
 }
 
-// placeLog puts the bad block log behind the bitmap, or the room for one.
+// placeLog puts the bad block log behind the bitmap, or the room for one, or the partial parity log.
 func (s *Superblock) placeLog(m *Bitmap) {
 	s.BBLogSize = maxBBLog
 	if s.Version == V10 {
@@ -104,7 +112,10 @@ func (s *Superblock) placeLog(m *Bitmap) {
 		return
 	}
 	room := bitmapRoom(s.Size)
-	if m != nil {
+	switch {
+	case s.HasPPL():
+		room = uint64(s.PPLSize)
+	case m != nil:
 		room = uint64(m.Len()) / Sector
 	}
 	off := bitmapOff + room

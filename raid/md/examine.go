@@ -19,7 +19,7 @@ type Examined struct {
 	Bitmap    *Bitmap
 	BitmapErr error // why there is no Bitmap, or why the one there is cannot be used
 	BadBlocks []BadBlock
-	PPL       *PPLHeader // the first of the log; nil when there is none, or it is damaged
+	PPL       *PPLHeader // the newest record of the log; nil when there is none, or it is damaged
 
 	// Err says why SB is nil, or must not be trusted. ErrNoSuperblock when there is nothing at all.
 	Err error
@@ -96,13 +96,10 @@ func (e *Examined) rest(ctx context.Context, dev block.Device) error {
 			e.Err = err
 		}
 	}
-	if s.HasPPL() && int64(s.PPLSize)*Sector >= pplHeaderSize {
-		b, err := read(ctx, dev, s.at(int64(s.PPLOffset)), pplHeaderSize)
-		if err != nil {
+	if s.HasPPL() {
+		var err error
+		if e.PPL, _, err = ReadPPL(ctx, dev, s); err != nil {
 			return err
-		}
-		if h, err := DecodePPL(b); err == nil && h.Signature == SignaturePPL(s.SetUUID) {
-			e.PPL = h
 		}
 	}
 	return nil

@@ -22,6 +22,9 @@ func (s *Superblock) Join(devNumber int, id UUID, devSectors uint64, flags uint8
 	need := sb.DataOffset + sb.Size
 	if sb.Version == V10 {
 		reserved := bitmapRoom(devSectors) + bbLogRoom
+		if sb.HasPPL() {
+			reserved = uint64(sb.PPLSize) + bbLogRoom
+		}
 		if need += reserved; at < need {
 			return nil, fmt.Errorf("%d bytes are too few: %d are needed", devSectors*Sector, (need+devSectors-at)*Sector)
 		}
@@ -38,7 +41,7 @@ func (s *Superblock) Join(devNumber int, id UUID, devSectors uint64, flags uint8
 }
 
 // WriteMember writes everything that a new member needs, onto dev: what was there of superblocks goes first, an empty bad block log, the bitmap if
-// there is one; the superblock comes last, and only when what it points at is durable.
+// there is one, an empty partial parity log if there is to be one; the superblock comes last, and only when what it points at is durable.
 func WriteMember(ctx context.Context, dev block.Device, sb *Superblock, bitmap *Bitmap) error {
 	if at, ok := sb.Version.place(uint64(dev.Info().Size) / Sector); !ok || at != sb.SuperOffset {
 		return fmt.Errorf("%s has %d bytes now: not the size that its superblock was made for", dev.Info().Name, dev.Info().Size)
@@ -55,6 +58,11 @@ func WriteMember(ctx context.Context, dev block.Device, sb *Superblock, bitmap *
 	if bitmap != nil {
 		if err := WriteBitmap(ctx, dev, sb, bitmap); err != nil {
 			return fmt.Errorf("bitmap: %w", err)
+		}
+	}
+	if sb.HasPPL() {
+		if err := WriteEmptyPPL(ctx, dev, sb, !sb.Clean()); err != nil {
+			return err
 		}
 	}
 	if err := block.Sync(ctx, dev); err != nil {

@@ -19,6 +19,7 @@ type Spec struct {
 	DataOffset  int64 // 0 = mdadm's choice
 	Bitmap      bool
 	BitmapChunk int64 // of the array per bit; 0 = mdadm's choice
+	PPL         bool  // a partial parity log, which excludes a bitmap
 	AssumeClean bool  // the redundancy is right already: nothing will be resynced
 	Name        string
 	Homehost    string    // goes in front of Name
@@ -64,7 +65,7 @@ func (s Spec) shape(members []NewMember) (shape, error) {
 	if s.Level == 1 {
 		sh.chunk = 0
 	}
-	for _, check := range []func(shape) error{shape.checkLevel, shape.checkChunk, shape.checkLayout, shape.checkRest} {
+	for _, check := range []func(shape) error{shape.checkLevel, shape.checkChunk, shape.checkLayout, shape.checkRest, shape.checkPPL} {
 		if err := check(sh); err != nil {
 			return sh, err
 		}

@@ -15,6 +15,7 @@ type Stripes struct {
 	Data  int   // chunks of data in a stripe
 	Chunk int64 // bytes, a power of two
 	Cut   int64 // rows of a rectangle that has not a whole stripe, at most: bytes, a power of two
+	Whole int64 // whole stripes zeroed by one plan, at most; 0 = as many as fit otherwise
 }
 
 // NewStripes is the shape of stripes over so many roles, with its Cut.
@@ -54,6 +55,9 @@ func (s *Stripes) Request(p *Plan, r block.Request, v *View, read, write func(*P
 // clear zeroes whole stripes: zeroes sum up to zero, so every role gets one request and nothing is read.
 func (s *Stripes) clear(p *Plan, r block.Request, v *View, stripes int64) (int64, error) {
 	lo := r.Off / s.Stripe() * s.Chunk
+	if s.Whole > 0 {
+		stripes = min(stripes, s.Whole)
+	}
 	hi := lo + min(stripes*s.Chunk, max(maxClear/s.Chunk, 1)*s.Chunk)
 	kept := 0
 	for role := range s.Roles {
