@@ -1,6 +1,7 @@
 package raid
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -142,8 +143,13 @@ func TestCheckMakesWay(t *testing.T) {
 		a := g.open()
 		spare := g.another(memberSize)
 		require.NoError(t, a.Fail(ctx, "m2"))
+		var mu sync.Mutex // recovery has several pieces under way
 		var rows []int64
-		g.faulty[0].Before(onRead(func(row int64) { rows = append(rows, row) }))
+		g.faulty[0].Before(onRead(func(row int64) {
+			mu.Lock()
+			defer mu.Unlock()
+			rows = append(rows, row)
+		}))
 		read := g.faulty[1].Hold(func(r block.Request) bool { return r.Op == block.Read && r.Off == 2<<20 })
 		filled := g.faulty[3].Hold(func(r block.Request) bool { return r.Op == block.Write && r.Off == 2<<20 })
 		require.NoError(t, a.Check())

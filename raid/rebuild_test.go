@@ -35,7 +35,7 @@ func (a *Array) stateOf(path string) string {
 // lives without any other one.
 func TestNewMemberTakesOver(t *testing.T) {
 	for i, l := range levels {
-		if l.spec.Level < 1 {
+		if l.spec.Level < 1 || blocktest.Race && i%2 == 0 {
 			continue
 		}
 		t.Run(l.name, func(t *testing.T) {

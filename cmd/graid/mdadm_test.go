@@ -24,7 +24,7 @@ import (
 // TestMdadm takes the steps of mdadm's own tests, one script for each, by the same name. Where mdadm waits a while a script waits for the end of
 // what goes on, and then asks what that was.
 func TestMdadm(t *testing.T) {
-	p := scriptParams(filepath.Join("testdata", "script", "mdadm"), plainBinary) // it is started some hundred times
+	p := scriptParams(filepath.Join("testdata", "script", "mdadm"), func(string) string { return plainBinary }) // it is started some hundred times
 	for name, cmd := range map[string]func(*testscript.TestScript, bool, []string){
 		"testdev": scriptTestdev, "kept": scriptKept, "state": scriptState, "spares": scriptSpares, "did": scriptDid, "used": scriptUsed, "without": scriptWithout,
 		"delay": scriptDelay, "clears": scriptClears,

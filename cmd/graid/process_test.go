@@ -240,7 +240,7 @@ func TestDumpInterrupted(t *testing.T) {
 // TestDemo: the tour ends well and leaves nothing behind; so does one that is broken off.
 func TestDemo(t *testing.T) {
 	dir := shortDir(t)
-	c := exec.Command(graidBinary, "demo")
+	c := exec.Command(plainBinary, "demo")
 	c.Env = append(os.Environ(), "TMPDIR="+dir)
 	out, err := c.CombinedOutput()
 	require.NoError(t, err, string(out))
