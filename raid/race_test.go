@@ -45,7 +45,9 @@ func TestPlansOfYesterday(t *testing.T) {
 		}
 		return false
 	}
+	a.meta.Lock() // the worker may be looking round still
 	a.level = s
+	a.meta.Unlock()
 	done := make(chan error)
 	go func() { done <- write(a, 0, 4096, 9) }() // chunk 0, on m0
 	<-s.made
@@ -214,7 +216,9 @@ func TestResyncOfYesterday(t *testing.T) {
 	g := newRig(t, md.Spec{Level: 1}, 3)
 	a := g.open()
 	s := &lateSync{Level: a.level, made: make(chan struct{}), release: make(chan struct{})}
+	a.meta.Lock() // the worker may be looking round still
 	a.level = s
+	a.meta.Unlock()
 	a.change(func(v *view) { v.Synced = 0 })
 	done := make(chan error)
 	go func() {
