@@ -99,9 +99,9 @@ func (g *group) states(t testing.TB) {
 	raid6 := func(layout, meta string) spec { return newSpec("raid6", layout, 5, 64, meta) }
 	raid10 := func(layout, meta string) spec { return newSpec("raid10", layout, 4, 64, meta) }
 
-	g.add(t, named(raid1(2, "1.2"), "bitmap"), "bitmapped", clean, "--bitmap=internal")
-	g.add(t, named(raid5(3, "left-symmetric", "1.1"), "bitmap"), "bitmapped", clean, "--bitmap=internal")
-	g.add(t, named(raid10("n2", "1.0"), "bitmap"), "bitmapped", clean, "--bitmap=internal")
+	g.add(t, withBitmap(named(raid1(2, "1.2"), "bitmap")), "bitmapped", clean)
+	g.add(t, withBitmap(named(raid5(3, "left-symmetric", "1.1"), "bitmap")), "bitmapped", clean)
+	g.add(t, withBitmap(named(raid10("n2", "1.0"), "bitmap")), "bitmapped", clean)
 	g.add(t, named(raid5(4, "left-symmetric", "1.2"), "ppl"), "plain", clean, "--consistency-policy=ppl")
 	g.add(t, named(raid1(3, "1.2"), "writemostly"), "plain", clean, "--write-mostly")
 	g.add(t, named(raid5(4, "left-symmetric", "1.2"), "synced"), "plain")
@@ -373,4 +373,10 @@ func stamps(t testing.TB, paths []string) []string {
 		list = append(list, filepath.Base(path)+" "+info.ModTime().Format(time.RFC3339Nano))
 	}
 	return list
+}
+
+// withBitmap is s with a write-intent bitmap.
+func withBitmap(s spec) spec {
+	s.Bitmap = true
+	return s
 }
