@@ -24,6 +24,7 @@ const (
 	optExportName      uint32 = 1
 	optAbort           uint32 = 2
 	optList            uint32 = 3
+	optStartTLS        uint32 = 5
 	optInfo            uint32 = 6
 	optGo              uint32 = 7
 	optStructuredReply uint32 = 8
@@ -38,11 +39,15 @@ const (
 	repInfo        uint32 = 3
 	repMetaContext uint32 = 4
 
-	repErrUnsup   uint32 = 1<<31 + 1
-	repErrPolicy  uint32 = 1<<31 + 2
-	repErrInvalid uint32 = 1<<31 + 3
-	repErrUnknown uint32 = 1<<31 + 6
-	repErrTooBig  uint32 = 1<<31 + 9
+	repErrUnsup     uint32 = 1<<31 + 1
+	repErrPolicy    uint32 = 1<<31 + 2
+	repErrInvalid   uint32 = 1<<31 + 3
+	repErrPlatform  uint32 = 1<<31 + 4
+	repErrTLSReqd   uint32 = 1<<31 + 5
+	repErrUnknown   uint32 = 1<<31 + 6
+	repErrShutdown  uint32 = 1<<31 + 7
+	repErrBlockSize uint32 = 1<<31 + 8
+	repErrTooBig    uint32 = 1<<31 + 9
 )
 
 // Kinds of information about an export.
@@ -97,6 +102,7 @@ const (
 	chunkOffsetHole  uint16 = 2
 	chunkBlockStatus uint16 = 5
 	chunkError       uint16 = 1<<15 + 1
+	chunkErrorOffset uint16 = 1<<15 + 2
 )
 
 // The bits of an extent in base:allocation.
@@ -109,8 +115,10 @@ const (
 const (
 	errnoPerm     uint32 = 1
 	errnoIO       uint32 = 5
+	errnoNoMemory uint32 = 12
 	errnoInvalid  uint32 = 22
 	errnoNoSpace  uint32 = 28
+	errnoOverflow uint32 = 75
 	errnoNotSup   uint32 = 95
 	errnoShutdown uint32 = 108
 )
