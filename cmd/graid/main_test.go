@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,7 +80,7 @@ func scriptParams(dir string, binary func(script string) string) testscript.Para
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fill": scriptFill, "verify": scriptVerify, "flip": scriptFlip, "resize": scriptResize,
+			"fill": scriptFill, "verify": scriptVerify, "flip": scriptFlip, "garble": scriptGarble, "resize": scriptResize,
 			"remember": scriptRemember, "unchanged": scriptUnchanged, "status": scriptStatus,
 			"hold": scriptHold,
 		},
@@ -184,6 +185,21 @@ func flip(path string, off int64) error {
 	b[0] ^= 1
 	_, err = f.WriteAt(b[:], off)
 	return err
+}
+
+// garble FILE OFF LEN writes noise over a part of the file, the same each time.
+func scriptGarble(ts *testscript.TestScript, _ bool, args []string) {
+	off, err := parseSize(args[1])
+	ts.Check(err)
+	n, err := parseSize(args[2])
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_RDWR, 0)
+	ts.Check(err)
+	defer f.Close()
+	p := make([]byte, n)
+	rand.NewChaCha8([32]byte{1}).Read(p)
+	_, err = f.WriteAt(p, off)
+	ts.Check(err)
 }
 
 // resize FILE BYTES makes the file, or makes it longer or shorter.
