@@ -54,7 +54,7 @@ cross: ## builds for every supported system
 	@for os in linux darwin windows freebsd; do for arch in amd64 arm64; do \
 		GOOS=$$os GOARCH=$$arch $(STATIC) $(GO) build -o /dev/null ./cmd/graid && GOOS=$$os GOARCH=$$arch $(STATIC) $(GO) build ./... || exit 1; done; done
 
-bench: build ## figures: the engine's allocations, recovery against a plain copy, and the load against peers
+bench: build ## figures: allocations, recovery against a plain copy, and the load against peers; BENCH=full is all of it
 	@$(GO) test -run '^$$' -bench . -benchmem ./raid ./nbd
 	@$(GO) run ./bench/rebuild
 	@bench/peers.sh $(BIN)

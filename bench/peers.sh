@@ -1,6 +1,7 @@
 #!/bin/bash
-# Compares graid with other NBD servers: one load generator, the same file size on tmpfs, one run, interleaved, medians.
-# Run it as `make bench`, or `bench/peers.sh [graid] [nbdload flags]`. It takes about a minute and leaves nothing behind.
+# Compares graid with other NBD servers: one load generator, the same size on tmpfs, one run, interleaved, medians.
+# Run it as `make bench`, or `bench/peers.sh [graid] [nbdload flags]`. It takes about two minutes and leaves nothing behind.
+# BENCH=full is all workloads, in five times the time.
 set -u
 binary=
 case ${1:-} in
@@ -26,32 +27,53 @@ trap 'exit 1' INT TERM
 say() { printf '%s\n' "$*" >&2; }
 targets=()
 
-# await NAME PID SOCKET EXPORT: once its socket is there, a server takes part.
-await() {
-	for _ in $(seq 100); do
-		if [ -S "$3" ]; then
-			targets+=("$1=$2,$3,$4")
-			return
-		fi
-		kill -0 "$2" 2>/dev/null || break
-		sleep 0.05
-	done
-	say "$1 did not start and is left out: $(tail -n 1 "$dir/$1.log" 2>/dev/null)"
+# open NETWORK:ADDRESS: somebody listens there.
+open() {
+	case $1 in
+	unix:*) [ -S "${1#unix:}" ] ;;
+	tcp:*) (exec 3<>"/dev/tcp/127.0.0.1/${1##*:}") 2>/dev/null ;;
+	esac
 }
 
-# launch NAME SOCKET EXPORT COMMAND…: starts a server in the foreground of its own job.
-launch() {
-	local name=$1 socket=$2 export=$3
+# await NAME PID EXPORT ADDRESS…: once somebody listens at its addresses, a server takes part there.
+await() {
+	local name=$1 pid=$2 export=$3 try
 	shift 3
-	"$@" >"$dir/$name.log" 2>&1 &
+	for try in $(seq 100); do
+		while [ $# -gt 0 ] && open "$1"; do
+			targets+=("$name=$pid,$1,$export")
+			shift
+		done
+		[ $# -gt 0 ] || return 0
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.05
+	done
+	say "$name did not start at $1 and is left out there: $(tail -n 1 "$dir/$name.log" 2>/dev/null)"
+	return 1
+}
+
+# launch NAME EXPORT ADDRESS[,ADDRESS] COMMAND…: starts a server in the foreground of its own job.
+launch() {
+	local name=$1 export=$2 addresses=$3
+	shift 3
+	"$@" >>"$dir/$name.log" 2>&1 &
 	pids+=($!)
-	await "$name" $! "$socket" "$export"
+	await "$name" $! "$export" ${addresses//,/ }
 }
 
 file() { truncate -s "$1" "$2"; }
 
+# port sets tcp to a port that nobody listens at.
+next=$((20000 + RANDOM % 20000))
+port() {
+	while open "tcp:127.0.0.1:$next"; do next=$((next + 1)); done
+	tcp=$next
+	next=$((next + 1))
+}
+
 go build -o "$dir/nbdload" ./bench/nbdload && go build -o "$dir/memserve" ./bench/memserve || exit 1
-launch graid-memory "$dir/mem.sock" mem "$dir/memserve" -unix "$dir/mem.sock" -size $size
+port
+launch graid-memory mem "unix:$dir/mem.sock,tcp:127.0.0.1:$tcp" "$dir/memserve" -unix "$dir/mem.sock" -tcp "127.0.0.1:$tcp" -size $size
 
 export GRAID_RUNTIME_DIR=$dir/run
 # graid NAME LEVEL COUNT SIZE: an array of COUNT files of SIZE bytes each, served without a resync.
@@ -65,31 +87,45 @@ graid() {
 		say "graid-$name was not created and is left out: $(tail -n 1 "$dir/graid-$name.log")"
 		return
 	fi
-	launch "graid-$name" "$dir/$name.sock" "$name" "$binary" serve "$name" --nbd "unix:$dir/$name.sock" "${members[@]}"
+	port
+	launch "graid-$name" "$name" "unix:$dir/$name.sock,tcp:127.0.0.1:$tcp" \
+		"$binary" serve "$name" --nbd "unix:$dir/$name.sock" --nbd "tcp:127.0.0.1:$tcp" "${members[@]}"
 }
 if [ -z "$binary" ]; then
 	binary=$dir/graid
 	go build -o "$binary" ./cmd/graid || binary=
 fi
 if [ -n "$binary" ]; then
-	graid linear linear 1 $((size + (2 << 20)))
+	graid single linear 1 $((size + (2 << 20)))
 	graid raid5 raid5 4 $((size / 3 + (2 << 20)))
 else
 	say "cmd/graid does not build: its arrays are left out"
 fi
 
-if command -v qemu-nbd >/dev/null; then
-	file $size "$dir/qemu"
-	launch qemu-nbd "$dir/qemu.sock" x qemu-nbd -t -f raw -x x --shared=8 -k "$dir/qemu.sock" "$dir/qemu"
-else
-	say "qemu-nbd is not installed: there is nothing to compute ratios to"
-fi
+# Peers serve one address each, so there are two of them over the same file.
 if command -v nbdkit >/dev/null; then
 	file $size "$dir/kit"
-	launch nbdkit-file "$dir/kit.sock" '' nbdkit -f -U "$dir/kit.sock" file "$dir/kit"
-	launch nbdkit-memory "$dir/kitmem.sock" '' nbdkit -f -U "$dir/kitmem.sock" memory $size
+	port
+	launch nbdkit-file '' "unix:$dir/kit.sock" nbdkit -f -U "$dir/kit.sock" file "$dir/kit"
+	launch nbdkit-file '' "tcp:127.0.0.1:$tcp" nbdkit -f -i 127.0.0.1 -p $tcp file "$dir/kit"
+	port
+	launch nbdkit-memory '' "unix:$dir/kitmem.sock" nbdkit -f -U "$dir/kitmem.sock" memory $size
+	launch nbdkit-memory '' "tcp:127.0.0.1:$tcp" nbdkit -f -i 127.0.0.1 -p $tcp memory $size
 else
-	say "nbdkit is not installed and is left out"
+	say "nbdkit is not installed: there is nothing to compute most of the ratios to"
+fi
+if command -v qemu-nbd >/dev/null; then
+	file $size "$dir/qemu"
+	image=driver=raw,file.driver=file,file.locking=off,file.filename=$dir/qemu
+	for aio in threads io_uring; do
+		name=qemu-nbd
+		[ $aio = threads ] || name=qemu-nbd-$aio
+		port
+		launch $name x "unix:$dir/$aio.sock" qemu-nbd -t -x x --shared=8 -k "$dir/$aio.sock" --image-opts $image,file.aio=$aio &&
+			launch $name x "tcp:127.0.0.1:$tcp" qemu-nbd -t -x x --shared=8 -b 127.0.0.1 -p $tcp --image-opts $image,file.aio=$aio
+	done
+else
+	say "qemu-nbd is not installed and is left out"
 fi
 
 # A halted virtual CPU takes 20 to 30 us to wake, which would be most of any figure at depth 1: idle-class loops keep the
@@ -101,4 +137,19 @@ if command -v chrt >/dev/null; then
 	done
 fi
 
-timeout 90 "$dir/nbdload" "$@" "${targets[@]}"
+case ${BENCH:-} in
+'') limit=240 ;;
+full)
+	limit=900
+	set -- -full -time 200ms "$@"
+	;;
+*)
+	say "BENCH is '$BENCH': it is full, or nothing"
+	exit 1
+	;;
+esac
+echo "$(date -u '+%F %H:%M') $(nproc) CPUs, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), Linux $(uname -r), $(go version | cut -d' ' -f3), load $(cut -d' ' -f1-3 /proc/loadavg)"
+timeout $((limit + 60)) "$dir/nbdload" -dir "$dir" -limit ${limit}s "$@" "${targets[@]}"
+status=$?
+echo "load $(cut -d' ' -f1-3 /proc/loadavg) at the end"
+exit $status

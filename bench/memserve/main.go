@@ -1,4 +1,4 @@
-// Command memserve serves a memory device over NBD on a unix socket, for measuring the server without an array below it.
+// Command memserve serves a memory device over NBD, for measuring the server without an array below it.
 package main
 
 import (
@@ -18,16 +18,17 @@ import (
 
 func main() {
 	path := flag.String("unix", "", "socket to listen on")
+	at := flag.String("tcp", "", "address to listen on as well")
 	size := flag.Int64("size", 1<<30, "size of the device, bytes")
 	unit := flag.Int64("block", 512, "block size of the device, bytes")
 	flag.Parse()
-	if err := serve(*path, *size, *unit); err != nil {
+	if err := serve(*path, *at, *size, *unit); err != nil {
 		fmt.Fprintln(os.Stderr, "memserve:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(path string, size, unit int64) error {
+func serve(path, at string, size, unit int64) error {
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		return err
@@ -40,5 +41,16 @@ func serve(path string, size, unit int64) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	defer context.AfterFunc(ctx, func() { s.Shutdown(context.Background()) })()
+	if at != "" {
+		more, err := net.Listen("tcp", at)
+		if err != nil {
+			return err
+		}
+		go func() {
+			if err := s.Serve(more); err != nil {
+				fmt.Fprintln(os.Stderr, "memserve:", err)
+			}
+		}()
+	}
 	return s.Serve(l)
 }

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package main
 
@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"syscall"
 	"time"
 )
@@ -21,15 +22,12 @@ type client struct {
 	out  []byte
 }
 
-func dial(path, export string) (*client, error) {
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+func dial(network, address, export string, seed uint64) (*client, error) {
+	fd, err := connect(network, address)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connect to %s: %w", address, err)
 	}
-	if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", path, err)
-	}
-	c := &client{fd: fd, rng: rand.New(rand.NewPCG(1, 2)), in: make([]byte, 512<<10)}
+	c := &client{fd: fd, rng: rand.New(rand.NewPCG(1, seed)), in: make([]byte, 512<<10)}
 	if err := c.full(c.in[:18]); err != nil {
 		return nil, err
 	}
@@ -44,6 +42,28 @@ func dial(path, export string) (*client, error) {
 	}
 	c.size = be.Uint64(c.in)
 	return c, nil
+}
+
+// connect returns a blocking socket.
+func connect(network, address string) (fd int, err error) {
+	var to syscall.Sockaddr = &syscall.SockaddrUnix{Name: address}
+	family := syscall.AF_UNIX
+	if network == "tcp" {
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return 0, err
+		}
+		family, to = syscall.AF_INET, &syscall.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
+	}
+	if fd, err = syscall.Socket(family, syscall.SOCK_STREAM, 0); err != nil {
+		return 0, err
+	}
+	if network == "tcp" {
+		if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1); err != nil {
+			return 0, err
+		}
+	}
+	return fd, syscall.Connect(fd, to)
 }
 
 // fill writes the whole export once, so that no run finds holes.
@@ -74,18 +94,18 @@ func header(b []byte, cmd uint16, off uint64, n int) {
 	be.PutUint32(b[24:], uint32(n))
 }
 
-// run keeps w.depth requests in flight for span, lets them end, and counts them.
-func (c *client) run(w workload, span time.Duration) (done int, err error) {
+// run keeps w.depth requests in flight for span, lets them end, and counts them. It is the i-th of w.conns that do so.
+func (c *client) run(w workload, i int, span time.Duration) (done int, err error) {
 	cmd, request, reply := uint16(0), 28, 16+w.size
 	if w.write {
 		cmd, request, reply = 1, 28+w.size, 16
 	}
-	c.out = make([]byte, w.depth*request)
-	if w.write {
+	if n := w.depth * request; len(c.out) < n {
+		c.out = make([]byte, n)
 		rand.NewChaCha8([32]byte{}).Read(c.out)
 	}
 	blocks := c.size / uint64(w.size)
-	next := uint64(0)
+	next := blocks / uint64(w.conns) * uint64(i)
 	flying, stop := 0, time.Now().Add(span)
 	within := 0 // bytes of the reply being received
 	for stopping := false; ; {
