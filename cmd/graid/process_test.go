@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -249,6 +250,9 @@ func TestDemo(t *testing.T) {
 	empty(t, dir)
 
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if signal.Ignored(sig) {
+			continue // as under nohup, and by what is started from there
+		}
 		s := start(t, dir, "demo")
 		for !strings.Contains(s.line(t), "wrote") {
 		}
