@@ -65,7 +65,8 @@ func readSetup(c *call, path string) (*setup, error) {
 		for n := range list.Len() {
 			e, err := newEntry(c, &kinds[i], list.Index(n), dir)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %s %d%s: %w", path, kinds[i].table, n+1, calledBy(list.Index(n)), err)
+				// Not %w: what is wrong in a file is no wrong use of the command line, whoever found it.
+				return nil, fmt.Errorf("%s: %s %d%s: %v", path, kinds[i].table, n+1, calledBy(list.Index(n)), err)
 			}
 			s.entries = append(s.entries, e)
 		}
