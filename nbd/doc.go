@@ -1,8 +1,9 @@
-// Package nbd serves block devices to NBD clients: qemu, nbdcopy, the Linux kernel and whatever else speaks the protocol.
+// Package nbd is both ends of the NBD protocol. A Server serves block devices to qemu, nbdcopy, the Linux kernel and whatever else speaks it; a
+// Client is an export of such a server as a block device.
 //
 // It knows the wire and block.Device. It knows nothing of arrays, members or files: the daemon hands it devices with names.
 //
-// A connection goes through two phases:
+// A connection of a server goes through two phases:
 //
 //	           option, answered                    request, replied
 //	           ┌──────┐                            ┌──────┐
@@ -16,4 +17,13 @@
 // the buffer. Whatever may wait for hardware goes to a bounded set of workers. A reply that the socket does not take at
 // once is queued and drained by a task of its own, so that neither reader nor worker ever waits for a slow client; what is
 // queued counts in the connection's budget, and a connection over its budget is not read from.
+//
+// A client has one or more connections and any number of callers. One caller sends for all who have something to send; a task of each connection
+// receives, straight into the memory of the caller for as long as that waits; a third looks after deadlines:
+//
+//	callers ─▶ queue ─▶ one of them sends, in batches ─▶ socket
+//	   ▲                                                    │
+//	   └──── done, refused, late or lost ◀── receiver ◀─────┘
+//
+// What is late keeps its place until the server answers, and what comes then is thrown away.
 package nbd

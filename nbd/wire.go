@@ -155,6 +155,16 @@ func decodeRequest(b []byte) (request, bool) {
 	}, be.Uint32(b) == magicRequest
 }
 
+// putRequest appends the header of a request to b.
+func putRequest(b []byte, q request) []byte {
+	b = be.AppendUint32(b, magicRequest)
+	b = be.AppendUint16(b, q.flags)
+	b = be.AppendUint16(b, q.cmd)
+	b = be.AppendUint64(b, q.cookie)
+	b = be.AppendUint64(b, q.off)
+	return be.AppendUint32(b, q.len)
+}
+
 // putSimple writes a simple reply header into the first simpleLen bytes of b.
 func putSimple(b []byte, errno uint32, cookie uint64) {
 	_ = b[simpleLen-1]
