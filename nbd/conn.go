@@ -32,15 +32,17 @@ type conn struct {
 	ctx  context.Context
 	in   inbox
 	vol  *volume // nil until the handshake is over
-	peer string
+	peer Peer
 
 	answer     []byte // of the handshake, not yet sent
+	listed     int    // names told by LIST
 	noZeroes   bool
 	structured bool
 	allocation bool // base:allocation was chosen
 	metaName   string
 
-	batch     *slot // replies answered in place, gathered
+	batch     *slot // replies answered in place, gathered; nil while there is none
+	batchLen  int   // of the next one
 	out       int   // bytes of batch.mem that are replies
 	flushFunc func()
 	misses    atomic.Int32 // large reads since the last that was a hole
@@ -50,16 +52,14 @@ type conn struct {
 	workers  workers
 	budget   budget
 	draining atomic.Bool
+	paused   atomic.Bool           // it is older than a pause of the process
 	reason   atomic.Pointer[error] // why it was cut
 	opened   bool                  // vol is set; guarded by srv.mu
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
 	t := s.sched()
-	c := &conn{srv: s, nc: nc, lim: s.Limits.withDefaults(), ctx: context.Background(), tasks: sched.NewGroup(t)}
-	if a := nc.RemoteAddr(); a != nil {
-		c.peer = a.String()
-	}
+	c := &conn{srv: s, nc: nc, lim: s.Limits.withDefaults(), ctx: context.Background(), tasks: sched.NewGroup(t), peer: peerOf(nc), batchLen: leanLen}
 	c.in = inbox{nc: nc, buf: make([]byte, 4096)}
 	c.outbox = outbox{c: c, sock: socket{nc: nc, s: t, stall: c.lim.Stall}}
 	c.budget = budget{requests: c.lim.Requests, bytes: c.lim.Bytes, quiet: c.quiet, room: t.NewEvent()}
@@ -101,9 +101,9 @@ func (c *conn) talk() error {
 		return err
 	}
 	c.nc.SetDeadline(time.Time{})
-	c.in.grow(inboxLen)
+	c.in.grow(leanLen)
+	c.in.most = inboxLen
 	c.outbox.sock.open()
-	c.batch = newSlot(c, batchLen)
 	c.srv.opened(c)
 	if c.draining.Load() {
 		return errDrained
@@ -119,6 +119,9 @@ func (c *conn) fill(n int) error {
 			if err = c.interrupted(err); err != nil {
 				return err
 			}
+		}
+		if c.srv.pulse.slept() > 0 && c.resumed() {
+			return errPaused
 		}
 	}
 	return nil
@@ -191,17 +194,32 @@ func (c *conn) flush() {
 	b := c.batch.mem[:c.out]
 	c.out = 0
 	if c.outbox.sendBatch(b, c.batch) {
+		c.batch = nil
 		c.budget.settle() // a client that takes no replies is not read from either
-		c.batch = newSlot(c, batchLen)
 	}
 }
 
 // room is memory for a reply of n bytes in the batch; advance c.out to keep it.
 func (c *conn) room(n int) []byte {
-	if c.out+n > len(c.batch.mem) {
-		c.flush()
+	if c.batch == nil || c.out+n > len(c.batch.mem) {
+		c.widen(n)
 	}
 	return c.batch.mem[c.out : c.out+n : c.out+n]
+}
+
+// widen sends what was gathered and has room for n bytes more. Who has filled the small batch gets a large one from then on.
+func (c *conn) widen(n int) {
+	if c.batch != nil || n > leanLen {
+		c.batchLen = batchLen
+	}
+	c.flush()
+	if c.batch != nil && len(c.batch.mem) < c.batchLen {
+		c.batch.recycle()
+		c.batch = nil
+	}
+	if c.batch == nil {
+		c.batch = newSlot(c, c.batchLen)
+	}
 }
 
 // cut ends the connection at once. The first reason given is the one that is logged.
@@ -235,4 +253,4 @@ func (c *conn) report(err error) {
 	}
 }
 
-func (c *conn) log() *slog.Logger { return c.srv.log().With("client", c.peer) }
+func (c *conn) log() *slog.Logger { return c.srv.log().With("client", c.peer.String()) }

@@ -11,6 +11,7 @@ var (
 	errAborted  = errors.New("client aborted the handshake")
 	errProtocol = errors.New("protocol violation")
 	errUnknown  = errors.New("unknown export")
+	errCrowd    = errors.New("too many handshakes at once: the oldest is closed")
 )
 
 // option is one option of the handshake, with its data.
@@ -36,7 +37,7 @@ func (c *conn) handshake() error {
 	}
 	c.noZeroes = flags&flagNoZeroes != 0
 
-	for n := 0; n < c.lim.Options; n++ {
+	for n := 0; n < c.lim.Options+c.listed; n++ {
 		o, err := c.option()
 		if err != nil {
 			return err
@@ -49,7 +50,7 @@ func (c *conn) handshake() error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: more than %d options", errProtocol, c.lim.Options)
+	return fmt.Errorf("%w: more than %d options", errProtocol, c.lim.Options+c.listed)
 }
 
 // option reads one option. Data over the limit is never stored: it is read past and refused, and beyond MetaBytes it
@@ -146,14 +147,17 @@ func (c *conn) list(o option) {
 		c.refuse(o.code, repErrPolicy, "listing exports is not allowed here")
 		return
 	}
+	names := 0
 	for _, e := range c.srv.List() {
 		if !validName(e.Name) {
 			continue
 		}
+		names++
 		b := be.AppendUint32(nil, uint32(len(e.Name)))
 		b = append(b, e.Name...)
 		c.reply(o.code, repServer, append(b, clip(e.Description, maxName)...))
 	}
+	c.listed = min(names, maxListed)
 	c.reply(o.code, repAck, nil)
 }
 

@@ -8,6 +8,7 @@ type inbox struct {
 	buf  []byte
 	r, w int  // buf[r:w] is unread
 	lean bool // payloads go elsewhere: read little ahead, or they are copied on the way
+	most int  // what buf may grow to, bytes; it does when one read call fills it
 }
 
 func (in *inbox) buffered() int { return in.w - in.r }
@@ -27,6 +28,9 @@ func (in *inbox) more(n int) error {
 	}
 	m, err := in.nc.Read(room)
 	in.w += m
+	if in.w == len(in.buf) && !in.lean && len(in.buf) < in.most {
+		in.grow(in.most)
+	}
 	if m > 0 {
 		return nil
 	}

@@ -172,11 +172,23 @@ func TestLimits(t *testing.T) {
 			_, err := c.Read(make([]byte, 1))
 			return err == io.EOF
 		}},
-		{"257 connections", nbd.Limits{Connections: 257}, func(t *testing.T, dial func() net.Conn) bool {
-			for range 256 {
-				greet(t, dial())
+		{"1025 connections", nbd.Limits{Connections: 1025}, func(t *testing.T, dial func() net.Conn) bool {
+			for range 1024 {
+				enter(t, dial())
 			}
 			_, err := dial().Read(make([]byte, 1))
+			return err == io.EOF
+		}},
+		{"129 handshakes at once", nbd.Limits{Handshakes: 129}, func(t *testing.T, dial func() net.Conn) bool {
+			enter(t, dial()) // it does not count
+			first := dial()
+			greet(t, first)
+			for range 127 {
+				greet(t, dial())
+			}
+			enter(t, dial()) // the newest is served whatever the others do
+			first.SetReadDeadline(time.Now().Add(time.Second))
+			_, err := first.Read(make([]byte, 1))
 			return err == io.EOF
 		}},
 		{"a client that does not read its replies", nbd.Limits{Stall: time.Hour}, func(t *testing.T, dial func() net.Conn) bool {

@@ -21,6 +21,9 @@ func (c *conn) serve() error {
 			return err
 		}
 		q, ok := decodeRequest(c.in.next(requestLen))
+		if c.paused.Load() || changes(q.cmd) && c.stale() {
+			return errPaused
+		}
 		if !ok {
 			return fmt.Errorf("%w: request magic", errProtocol)
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -28,12 +30,18 @@ type Server struct {
 	Sched  sched.Sched  // nil is sched.Real
 
 	panics atomic.Int64
+	pulse  *pulse // set before the first connection runs
+	total  *pool  // what all connections have in flight; set before the first is made
 
 	mu        sync.Mutex // guards what follows; never held across a wait
 	listeners map[net.Listener]bool
 	conns     map[*conn]bool
 	wrapped   map[block.Device]*wrapper
+	young     []*conn // in their handshake, the oldest first
+	clients   map[string]*pool
 	stopping  bool
+	beating   bool        // the pulse's task runs
+	alone     sched.Event // its to wait for: set when the last connection has gone
 	empty     sched.Event // set when the last connection has gone while stopping
 }
 
@@ -134,36 +142,100 @@ func (s *Server) listening(l net.Listener) bool {
 
 // start gives nc a task of its own, if there is room for one more.
 func (s *Server) start(nc net.Conn) {
+	if c := s.admit(nc); c != nil {
+		s.sched().Go(c.run)
+	}
+}
+
+// admit makes nc a connection, or closes it if there are too many.
+func (s *Server) admit(nc net.Conn) *conn {
 	c := newConn(s, nc)
 	s.mu.Lock()
-	full := len(s.conns) >= c.lim.Connections
-	if !full && !s.stopping {
-		if s.conns == nil {
-			s.conns = map[*conn]bool{}
-		}
-		s.conns[c] = true
+	if old := s.outlived(); old != nil {
 		s.mu.Unlock()
-		s.sched().Go(c.run)
-		return
+		s.drop(old)
+		s.mu.Lock()
+	}
+	full := len(s.conns) >= c.lim.Connections
+	if full || s.stopping {
+		s.mu.Unlock()
+		if full {
+			s.log().Warn("refused a client: too many connections", "limit", c.lim.Connections, "client", c.peer.String())
+		}
+		nc.Close()
+		return nil
+	}
+	if s.conns == nil {
+		s.conns, s.clients, s.total = map[*conn]bool{}, map[string]*pool{}, &pool{limit: c.lim.ServerBytes}
+	}
+	s.conns[c] = true
+	c.budget.pools = [2]*pool{s.client(c.peer.key(), c.lim.ClientBytes), s.total}
+	s.beats(c.lim.Pause)
+	var oldest *conn
+	if s.young = append(s.young, c); len(s.young) > c.lim.Handshakes {
+		oldest = s.young[0]
+		s.young = s.young[1:]
 	}
 	s.mu.Unlock()
-	if full {
-		s.log().Warn("refused a client: too many connections", "limit", c.lim.Connections)
+	if oldest != nil {
+		oldest.cut(errCrowd)
 	}
-	nc.Close()
+	watch(nc, c.lim.Silence)
+	return c
+}
+
+// client is the pool of all connections of one client, with one user more. s.mu is held.
+func (s *Server) client(key string, limit int64) *pool {
+	p := s.clients[key]
+	if p == nil {
+		p = &pool{limit: limit}
+		s.clients[key] = p
+	}
+	p.users++
+	return p
+}
+
+// forget takes a user off a pool. s.mu is held.
+func (s *Server) forget(p *pool, key string) {
+	if p.users--; p.users == 0 {
+		delete(s.clients, key)
+	}
+}
+
+// known has c count as the client that it turned out to be. Nothing is in flight.
+func (s *Server) known(c *conn, p Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(c.budget.pools[0], c.peer.key())
+	c.peer = p
+	c.budget.pools[0] = s.client(p.key(), c.lim.ClientBytes)
+}
+
+// grown takes c out of those that are in their handshake. s.mu is held.
+func (s *Server) grown(c *conn) {
+	if i := slices.Index(s.young, c); i >= 0 {
+		s.young = slices.Delete(s.young, i, i+1)
+	}
 }
 
 func (s *Server) opened(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.opened = true
+	s.grown(c)
 }
 
 func (s *Server) ended(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	if s.stopping && len(s.conns) == 0 {
+	s.grown(c)
+	s.forget(c.budget.pools[0], c.peer.key())
+	if len(s.conns) > 0 {
+		return
+	}
+	s.alone.Set()
+	if s.stopping {
 		s.empty.Set()
 	}
 }
@@ -180,11 +252,13 @@ func (s *Server) stop() []*conn {
 		l.Close()
 		delete(s.listeners, l)
 	}
-	var conns []*conn
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
-	return conns
+	return slices.Collect(maps.Keys(s.conns))
+}
+
+func (s *Server) connections() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.conns))
 }
 
 func (s *Server) event() sched.Event {

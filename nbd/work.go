@@ -10,7 +10,12 @@ import (
 // flags, and then it may say no: the request would have to wait, and s is as it was.
 func (c *conn) work(s *slot, flags block.Flags) (done bool) {
 	defer c.lose(s)
-	done = true // after a panic too
+	done = true                          // after a panic too
+	if changes(s.req.cmd) && c.stale() { // it waited for a worker, or for its payload
+		c.cut(errPaused)
+		s.release()
+		return true
+	}
 	b, ok := c.perform(s, flags)
 	if !ok {
 		return false
