@@ -64,5 +64,7 @@ func watch(nc net.Conn, silence time.Duration) {
 	}
 	step := max(silence/4, time.Second)
 	_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: step, Interval: step, Count: 3})
-	_ = userTimeout(tcp, silence)
+	if raw, err := tcp.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = userTimeout(fd, silence) })
+	}
 }

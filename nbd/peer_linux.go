@@ -3,7 +3,6 @@ package nbd
 import (
 	"net"
 	"syscall"
-	"time"
 )
 
 // credentials are the process and the user at the other end, as they were when it connected.
@@ -19,22 +18,4 @@ func credentials(u *net.UnixConn) (pid, uid int) {
 		}
 	})
 	return pid, uid
-}
-
-// tcpUserTimeout is TCP_USER_TIMEOUT, which package syscall does not name.
-const tcpUserTimeout = 18
-
-// userTimeout bounds how long what was sent may go without being acknowledged.
-func userTimeout(tcp *net.TCPConn, d time.Duration) error {
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return err
-	}
-	bad := raw.Control(func(fd uintptr) {
-		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(d.Milliseconds()))
-	})
-	if bad != nil {
-		return bad
-	}
-	return err
 }

@@ -2,11 +2,6 @@
 
 package nbd
 
-import (
-	"net"
-	"time"
-)
+import "net"
 
 func credentials(*net.UnixConn) (pid, uid int) { return -1, -1 }
-
-func userTimeout(*net.TCPConn, time.Duration) error { return nil }
