@@ -202,15 +202,6 @@ func (s *Server) forget(p *pool, key string) {
 	}
 }
 
-// known has c count as the client that it turned out to be. Nothing is in flight.
-func (s *Server) known(c *conn, p Peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forget(c.budget.pools[0], c.peer.key())
-	c.peer = p
-	c.budget.pools[0] = s.client(p.key(), c.lim.ClientBytes)
-}
-
 // grown takes c out of those that are in their handshake. s.mu is held.
 func (s *Server) grown(c *conn) {
 	if i := slices.Index(s.young, c); i >= 0 {
@@ -252,12 +243,6 @@ func (s *Server) stop() []*conn {
 		l.Close()
 		delete(s.listeners, l)
 	}
-	return slices.Collect(maps.Keys(s.conns))
-}
-
-func (s *Server) connections() []*conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	return slices.Collect(maps.Keys(s.conns))
 }
 
