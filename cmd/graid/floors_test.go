@@ -19,6 +19,7 @@ import (
 // names win: raid/plan is on floor 1 although raid is on 3.
 var floors = map[string]int{
 	"parity": 0, "block": 0, "sched": 0,
+	"netif":     1,
 	"raid/plan": 1, "raid/md": 1,
 	"raid/level0": 2, "raid/level1": 2, "raid/level5": 2, "raid/level6": 2, "raid/level10": 2, "raid/linear": 2, "multipath": 2, "nbd": 2,
 	"block/file": 2, "block/mem": 2, "block/overlay": 2, "block/fault": 2, "block/stats": 2, "block/trace": 2,
@@ -35,7 +36,7 @@ var floors = map[string]int{
 var roofs = []string{"oracle", "fuzz", "bench"}
 
 // bare are the packages that stand on the standard library alone.
-var bare = []string{"parity", "block", "sched", "block/unalign", "nbd", "raid/plan", "raid/md"}
+var bare = []string{"parity", "block", "sched", "block/unalign", "nbd", "netif", "raid/plan", "raid/md"}
 
 // modern are packages of the Go project itself that bare packages may use all the same: parity asks which instructions there are.
 var modern = []string{"golang.org/x/sys/cpu"}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package netif
+
+func listen() (source, error) { return nil, nil }
