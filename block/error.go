@@ -35,6 +35,7 @@ var (
 	ErrNoSpace     = errors.New("no space left on backing storage") // Path: not the medium's verdict, and not the caller's fault
 	ErrMedia       = errors.New("unreadable or unwritable medium")  // Media
 	ErrPath        = errors.New("path error")                       // Path
+	ErrSlow        = errors.New("no answer in time")                // Path: no verdict at all; what was asked for may come yet
 	ErrGone        = errors.New("device gone")                      // Gone
 	ErrClosed      = errors.New("device closed")                    // Gone
 )
@@ -63,7 +64,7 @@ func Classify(err error) Class {
 		return Media
 	case is(err, ErrGone, ErrClosed, fs.ErrClosed, net.ErrClosed):
 		return Gone
-	case is(err, ErrPath, ErrNoSpace, io.ErrUnexpectedEOF):
+	case is(err, ErrPath, ErrSlow, ErrNoSpace, io.ErrUnexpectedEOF):
 		return Path
 	}
 	var no syscall.Errno

@@ -34,26 +34,34 @@ func (r real) Now() time.Duration    { return time.Since(r.start) }
 func (r real) Wall() time.Time       { return time.Now() }
 func (r real) Sleep(d time.Duration) { time.Sleep(d) }
 func (r real) Go(task func())        { go task() }
-func (r real) NewEvent() Event       { return make(event, 1) }
+func (r real) NewEvent() Event       { return &event{c: make(chan struct{}, 1)} }
 
-type event chan struct{}
+// event keeps the timer of its first WaitFor: who waits often with a limit allocates nothing.
+type event struct {
+	c chan struct{}
+	t *time.Timer // of the one task that waits at a time
+}
 
-func (e event) Set() {
+func (e *event) Set() {
 	select {
-	case e <- struct{}{}:
+	case e.c <- struct{}{}:
 	default:
 	}
 }
 
-func (e event) Wait() { <-e }
+func (e *event) Wait() { <-e.c }
 
-func (e event) WaitFor(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
+func (e *event) WaitFor(d time.Duration) bool {
+	if e.t == nil {
+		e.t = time.NewTimer(d)
+	} else {
+		e.t.Reset(d)
+	}
+	defer e.t.Stop()
 	select {
-	case <-e:
+	case <-e.c:
 		return true
-	case <-t.C:
+	case <-e.t.C:
 		return false
 	}
 }

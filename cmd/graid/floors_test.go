@@ -22,7 +22,7 @@ var floors = map[string]int{
 	"netif":     1,
 	"raid/plan": 1, "raid/md": 1,
 	"raid/level0": 2, "raid/level1": 2, "raid/level5": 2, "raid/level6": 2, "raid/level10": 2, "raid/linear": 2, "multipath": 2, "nbd": 2,
-	"block/file": 2, "block/mem": 2, "block/overlay": 2, "block/fault": 2, "block/stats": 2, "block/trace": 2,
+	"block/file": 2, "block/mem": 2, "block/overlay": 2, "block/fault": 2, "block/stats": 2, "block/deadline": 2, "block/trace": 2,
 	"block/blocktest": 2, "nbd/nbdtest": 2, "raid/plan/plantest": 2,
 	"block/unalign": 1, // under nbd, which is on 2
 	"block/delay":   1, // under block/fault
