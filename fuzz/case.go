@@ -30,6 +30,7 @@ type Case struct {
 	Assumed bool // the array is created as clean
 	Mostly  int  // the role that is write-mostly, -1 none
 	Quiet   time.Duration
+	Prompt  time.Duration // members are to read within that, or others answer; 0: they have all the time
 	Disk    sim.DiskOptions
 	Inlines int // so many of the members are Inline
 	Large   int // so many of the members, the last ones, have sectors of 4 KiB
@@ -125,7 +126,20 @@ func NewCase(seed uint64) Case {
 		last.End, last.Updates = Stop, 0
 	}
 	c.administer(hand)
+	c.hurry(rand.New(rand.NewPCG(seed, 0x736c6f77)))
 	return c
+}
+
+// hurry gives a third of the worlds a deadline for reads, from less than what they mostly take to much more. It has a stream of its own, so that the others are
+// what they would be without.
+func (c *Case) hurry(rng *rand.Rand) {
+	if rng.IntN(3) > 0 {
+		return
+	}
+	c.Prompt = c.Disk.Least + c.Disk.Spread*time.Duration(1+rng.IntN(8))/8
+	if rng.IntN(2) == 0 {
+		c.Prompt += time.Duration(rng.IntN(100)) * time.Millisecond
+	}
 }
 
 func (c *Case) geometry(rng *rand.Rand) {

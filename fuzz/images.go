@@ -34,7 +34,7 @@ func (r *run) assemble() *raid.Array {
 			}
 		}
 		r.torn, r.unsynced = o.dirty, o.dirty
-		return raid.Assemble(ctx, members, raid.Options{Sched: r.host, Run: true, Force: force, Quiet: r.Quiet, OnEvent: r.hear})
+		return raid.Assemble(ctx, members, raid.Options{Sched: r.host, Run: true, Force: force, Quiet: r.Quiet, ReadDeadline: r.Prompt, OnEvent: r.hear})
 	}
 	if m := r.life.Twice; m >= 0 && !slices.Contains(r.life.Absent, m) {
 		if _, err := open(false, true); err == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"graid/block"
+	"graid/block/deadline"
 	"graid/raid/md"
 	"graid/raid/plan"
 	"graid/sched"
@@ -61,6 +62,9 @@ type Array struct {
 
 	latency  latency
 	governor governor // the worker's
+
+	patience deadline.Limit // how long members may take to read
+	lates    *sched.Group   // tasks that see late reads to their end, and may take as long as members do
 
 	places places // where the last check found that members do not agree
 }
@@ -177,13 +181,17 @@ func (a *Array) carryOut(ctx context.Context, r block.Request) error {
 // written. So planning again may cover less than before, and the next prefix is planned as if nothing had been tried.
 func (o *op) carryOut(r block.Request) (int64, error) {
 	defer o.unlock()
-	o.avoid, o.cause, o.bad = 0, nil, o.bad[:0]
+	o.avoid, o.cause, o.bad, o.late = 0, nil, o.bad[:0], o.late[:0]
+	o.beTimely()
 	for {
 		n, err := o.plans(r)
 		if err != nil {
 			switch {
 			case err == block.ErrWouldBlock:
 				return 0, err
+			case o.slow != 0:
+				o.bePatient() // nobody else can answer
+				continue
 			case o.cause == nil:
 				return 0, o.refusal(err)
 			case r.Len > o.a.info.Block:
@@ -251,6 +259,11 @@ func (o *op) plans(r block.Request) (int64, error) {
 		}
 		if err != nil {
 			return 0, err
+		}
+		if o.slow != 0 && len(o.plan.Writes) == 0 && o.a.mirror() {
+			// Another copy than the one that is usually read. What is being written there may have been read from that one by others already: such
+			// a write is waited for. Of mirrors it is offsets that are locked.
+			o.plan.Hold(r.Off, r.Off+n)
 		}
 		// Once the rows are held the View is looked at again: a member may have failed while we waited.
 		asked, err := o.lock(false, r.Flags&block.NoWait != 0)

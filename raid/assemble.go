@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"graid/block"
+	"graid/block/deadline"
 	"graid/raid/md"
 	"graid/raid/plan"
 	"graid/sched"
@@ -66,6 +67,9 @@ func assemble(ctx context.Context, offered []Member, opts Options) (*Array, erro
 	a.permit(d, opts)
 	a.loadBitmap(d, found)
 	out := slices.DeleteFunc(members, func(m Member) bool { return a.has(m.Dev) }) // not ours to hold on to
+	if a.geo.Redundant() {
+		a.patience.Set(opts.ReadDeadline)
+	}
 	if err := a.start(d); err != nil {
 		return nil, err
 	}
@@ -86,7 +90,7 @@ func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) err
 		if slot.Found < 0 {
 			continue
 		}
-		m := newMember(offered[slot.Found], found[slot.Found], role)
+		m := a.newMember(offered[slot.Found], found[slot.Found], role)
 		a.members[role], sizes[role] = m, m.size
 		v.Writable = v.Writable.With(role)
 		if slot.State == md.Recovering {
@@ -110,7 +114,7 @@ func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) err
 		if slot.StandIn < 0 {
 			continue
 		}
-		m := newMember(offered[slot.StandIn], found[slot.StandIn], role)
+		m := a.newMember(offered[slot.StandIn], found[slot.StandIn], role)
 		m.state, m.saved = MemberReplacement, int64(min(slot.StandInOffset, m.sb.DataSize))*md.Sector
 		m.filled.Store(m.saved)
 		if a.twins == nil {
@@ -120,7 +124,7 @@ func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) err
 	}
 	v.twins = slices.Clone(a.twins)
 	for _, i := range d.Spares {
-		m := newMember(offered[i], found[i], -1)
+		m := a.newMember(offered[i], found[i], -1)
 		m.state = MemberSpare
 		a.spares = append(a.spares, m)
 	}
@@ -141,13 +145,14 @@ func (a *Array) join(d *md.Decision, found []*md.Examined, offered []Member) err
 	return nil
 }
 
-func newMember(m Member, e *md.Examined, role int) *member {
+func (a *Array) newMember(m Member, e *md.Examined, role int) *member {
 	n := &member{
 		path: m.Path, dev: m.Dev, inline: m.Dev.Info().Inline,
 		offset: int64(e.SB.DataOffset) * md.Sector, size: int64(e.SB.DataSize) * md.Sector,
 		sb: e.SB, role: role, state: MemberInSync,
 	}
 	n.bad.Store(badSpans(e))
+	n.timed = deadline.Wrap(m.Dev, &a.patience, a.sched)
 	return n
 }
 
@@ -192,7 +197,7 @@ func shortName(sb *md.Superblock) string {
 
 // start begins the tasks that live as long as the array. What was forced is written down first, as mdadm does: nobody shall have to force it again.
 func (a *Array) start(d *md.Decision) error {
-	a.meta, a.tasks = sched.NewMutex(a.sched), sched.NewGroup(a.sched)
+	a.meta, a.tasks, a.lates = sched.NewMutex(a.sched), sched.NewGroup(a.sched), sched.NewGroup(a.sched)
 	a.wake, a.drained = a.sched.NewEvent(), a.sched.NewEvent()
 	a.inflight.Store(1)
 	a.work = a.sched.NewEvent()

@@ -40,6 +40,7 @@ func (a *Array) Close() error {
 			}
 		}
 	}
+	a.lates.Wait()
 	a.tell(EventStopped, "", "")
 	return err
 }

@@ -14,7 +14,7 @@ import (
 func (a *Array) learn(o *op) error {
 	var dead plan.RoleSet
 	var why error
-	wrote, refused := false, 0
+	wrote, refused, timely := false, 0, o.timely
 	if o.view.twins != nil {
 		if err := a.sickTwins(o, a.loseTwin); err != nil {
 			return err
@@ -34,6 +34,12 @@ func (a *Array) learn(o *op) error {
 			return block.ErrWouldBlock
 		}
 		io, m := &o.ios[i], o.view.members[o.ios[i].Role]
+		if timely && io.Op == block.Read && errors.Is(err, block.ErrSlow) {
+			if over := a.tardy(o, i, dead); over != nil {
+				dead, why = dead.With(io.Role), over
+			}
+			continue
+		}
 		class := block.Classify(err)
 		switch {
 		case err == errRecordedBad:

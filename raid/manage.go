@@ -96,7 +96,7 @@ func (a *Array) Add(ctx context.Context, n Member, opts AddOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", n.Path, err)
 	}
-	m := newMember(n, &md.Examined{SB: sb}, -1)
+	m := a.newMember(n, &md.Examined{SB: sb}, -1)
 	m.state = MemberSpare
 	var bitmap *md.Bitmap
 	if b := a.intent.Load(); b != nil {
@@ -222,7 +222,7 @@ func (a *Array) Remove(_ context.Context, path string) error {
 	a.change(func(v *view) { v.members = append([]*member(nil), a.members...) })
 	err := a.record()
 	a.note(EventRemoved, path, "")
-	return errors.Join(err, m.dev.Close())
+	return errors.Join(err, a.letGo(m))
 }
 
 // record has superblocks say what the lists of members say. The caller holds meta.

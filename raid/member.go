@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"graid/block"
+	"graid/block/deadline"
 	"graid/raid/md"
 )
 
@@ -31,6 +32,9 @@ type member struct {
 
 	readErrors, writeErrors, corrected atomic.Int64
 	strikes                            strikes
+
+	timed *deadline.Device // dev, as long as somebody waits for it: what reads that may be given up go to
+	slow  slowness
 }
 
 // live says whether the member is written to: whether its superblock is kept up to date.

@@ -38,6 +38,10 @@ type op struct {
 	avoid plan.RoleSet // could not read what was asked of them; learnt while serving this request
 	bad   []badRows    // what they could not read
 	cause error        // the first such error
+
+	timely bool         // reads that are late are given up; see slow.go
+	slow   plan.RoleSet // of avoid, those who were late, and nothing else is known of them
+	late   []overdue    // reads that were given up and whose rows are held since
 }
 
 // badRows is what a member could not read.
@@ -64,6 +68,8 @@ func (a *Array) getOp() *op {
 func (a *Array) putOp(o *op) {
 	o.unlock()
 	o.user, o.ios, o.cause, o.avoid, o.bad = nil, nil, nil, 0, o.bad[:0]
+	clear(o.late)
+	o.timely, o.slow, o.late = false, 0, o.late[:0]
 	clear(o.errs)
 	if len(o.arena) > arenaKeep {
 		o.arena = nil
@@ -96,7 +102,7 @@ func (o *op) unlock() {
 	}
 	if o.locked {
 		o.a.locks.unlock(&o.hold)
-		o.locked = false
+		o.locked, o.late = false, o.late[:0] // what was being read may be written from now on
 	}
 }
 
@@ -188,12 +194,33 @@ func (o *op) one(i int) {
 			return
 		}
 		r.Flags, r.Buf = o.flags&block.NoWait, o.mem(io.Ref)
+		o.errs[i] = o.read(m, io.Row, r)
+		return
 	case block.Write:
 		r.Flags, r.Buf = o.flags&block.FUA, o.mem(io.Ref)
 	default:
 		r.Flags = o.flags &^ block.NoWait // past the point where all or none of the batch could be put off
 	}
-	if o.errs[i] = m.dev.Do(context.Background(), r); o.errs[i] == nil && io.Op == block.Read && !o.a.mirror() {
+	o.errs[i] = m.dev.Do(context.Background(), r)
+}
+
+// read does r, which is for those rows of m.
+func (o *op) read(m *member, row int64, r block.Request) (err error) {
+	waited := false
+	if !o.timely && len(o.late) > 0 {
+		waited, err = o.await(m, plan.Span{Lo: row, Hi: row + r.Len}, r.Buf)
+	}
+	switch {
+	case waited:
+	case o.timely:
+		if err = m.timed.Do(context.Background(), r); err == nil {
+			m.slow.answered()
+		}
+	default:
+		err = m.dev.Do(context.Background(), r)
+	}
+	if err == nil && !o.a.mirror() {
 		m.strikes.forget()
 	}
+	return err
 }

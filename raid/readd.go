@@ -54,13 +54,13 @@ func (a *Array) returns(e *md.Examined) error {
 func (a *Array) readmit(n Member, e *md.Examined) error {
 	sb := e.SB.Clone()
 	role := sb.Role()
-	m := newMember(n, e, role)
+	m := a.newMember(n, e, role)
 	m.sb, m.byBits = sb, true
 	var gone error
 	for _, old := range a.all() {
 		if old != nil && old.sb.DevNumber == sb.DevNumber { // the same one, as it was when it failed
 			a.forget(old)
-			gone = errors.Join(gone, old.dev.Close())
+			gone = errors.Join(gone, a.letGo(old))
 		}
 	}
 	a.seat(m, role)

@@ -1,6 +1,7 @@
 package raid
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -79,13 +80,19 @@ func (a *Array) tooMany(o *op, i int, dead plan.RoleSet) (why error) {
 	if why == nil {
 		return nil
 	}
-	for i, err := range o.errs[:len(o.ios)] {
-		if err != nil && (o.ios[i].Op != block.Read || block.Classify(err) != block.Media) && o.ios[i].Role < a.geo.Roles {
-			dead = dead.With(o.ios[i].Role)
-		}
-	}
-	if !a.level.Enough(a.view.Load().Readable &^ dead.With(role)) {
+	if !a.dispensable(o, role, dead) {
 		return nil
 	}
 	return why
+}
+
+// dispensable says whether the array can do without role, once those in dead and who else fails with o's batch are gone.
+func (a *Array) dispensable(o *op, role int, dead plan.RoleSet) bool {
+	for i, err := range o.errs[:len(o.ios)] {
+		passes := o.ios[i].Op == block.Read && (block.Classify(err) == block.Media || errors.Is(err, block.ErrSlow))
+		if err != nil && !passes && o.ios[i].Role < a.geo.Roles {
+			dead = dead.With(o.ios[i].Role)
+		}
+	}
+	return a.level.Enough(a.view.Load().Readable &^ dead.With(role))
 }

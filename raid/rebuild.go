@@ -102,12 +102,17 @@ func (a *Array) missedBits(roles plan.RoleSet) *intent {
 func (a *Array) refill(span plan.Span) (int64, error) {
 	o := a.getOp()
 	defer a.putOp(o)
+	o.beTimely()
 	for {
 		v := a.view.Load()
 		if v.broken != nil {
 			return 0, v.broken
 		}
 		n, err := o.plansSync(v, span, plan.Recover)
+		if err != nil && o.slow != 0 {
+			o.bePatient()
+			continue
+		}
 		if err != nil {
 			if o.cause == nil {
 				return 0, err

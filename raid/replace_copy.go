@@ -60,6 +60,7 @@ func (a *Array) copyTo(role int, t *member) {
 func (a *Array) copyPiece(role int, t *member, span plan.Span) (int64, error) {
 	o := a.getOp()
 	defer a.putOp(o)
+	o.beTimely()
 	for {
 		v := a.view.Load()
 		if v.broken != nil {
@@ -86,9 +87,16 @@ func (a *Array) copyPiece(role int, t *member, span plan.Span) (int64, error) {
 			o.both[i].Op = block.Read
 		}
 		if o.perform(o.both, 0); o.failed {
+			if a.sluggish(o) && !o.timely {
+				continue
+			}
 			known, err := a.computed(o, role, span)
 			if err != nil {
 				return 0, err
+			}
+			if !known && o.slow != 0 {
+				o.bePatient()
+				continue
 			}
 			if !known && span.Len() > a.sector() {
 				span.Hi = span.Lo + half(min(n, syncNarrow), a.sector())
@@ -114,7 +122,7 @@ func (a *Array) copyPiece(role int, t *member, span plan.Span) (int64, error) {
 func (a *Array) computed(o *op, role int, span plan.Span) (bool, error) {
 	where := append([]plan.IO(nil), o.both...)
 	for i := range o.ios {
-		if o.errs[i] != nil && block.Classify(o.errs[i]) != block.Media {
+		if o.errs[i] != nil && block.Classify(o.errs[i]) != block.Media && !(o.timely && errors.Is(o.errs[i], block.ErrSlow)) {
 			return false, a.learn(o) // which may lose the member, and then its twin succeeds it
 		}
 	}
@@ -136,6 +144,7 @@ func (a *Array) computed(o *op, role int, span plan.Span) (bool, error) {
 			}
 			return true, nil
 		}
+		a.sluggish(o)
 	}
 	o.both = where
 	return false, nil

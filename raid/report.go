@@ -33,6 +33,7 @@ func (a *Array) status() Status {
 		Sync:     a.syncStatus(),
 	}
 	a.found(&s)
+	s.ReadDeadline = a.patience.Get()
 	s.State = a.stateName(v, s.Dirty)
 	s.ConsistencyPolicy = policy(a.ref, a.geo)
 	if b := a.intent.Load(); b != nil {
@@ -106,7 +107,9 @@ func (m *member) status() MemberStatus {
 			bad += s.Len()
 		}
 	}
+	late := m.slow.now()
 	return MemberStatus{
+		SlowReads: late.count, Slowest: late.longest, Overdue: m.timed.Overdue(),
 		BadBlocks: bad,
 		Path:      m.path, Role: m.role, State: m.state, Events: m.sb.Events, DataOffset: m.offset, Size: m.size,
 		ReadErrors: m.readErrors.Load(), WriteErrors: m.writeErrors.Load(), Corrected: m.corrected.Load(),

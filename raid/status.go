@@ -24,6 +24,10 @@ type Options struct {
 	UUID     *md.UUID      // Assemble: only this array, when members of several are offered
 	OnEvent  func(Event)   // called in order, never concurrently; may ask for its Status and nothing else of it
 	Quiet    time.Duration // after so long without a write the array is marked clean; 0 = one second
+
+	// ReadDeadline is how long a member may take to read before redundancy answers in its place; 0 = any time. Members must not have deadlines of
+	// their own that are as short.
+	ReadDeadline time.Duration
 }
 
 // Kinds of Event, with md monitor's names where it has one.
@@ -42,6 +46,7 @@ const (
 	EventReAdded       = "ReAdded"  // a member that was away has its role back, and lacks only what the bitmap says
 	EventRemoved       = "Removed"
 	EventSpareActive   = "SpareActive"        // a member was filled and is in sync, and the others say so durably
+	EventSlow          = "ReadSlow"           // a member did not answer a read in time: others did, if they could; or it has answered in the end
 	EventCorrected     = "ReadErrorCorrected" // a member could not read; the bytes came from redundancy and were written back
 	EventUncorrectable = "ReadErrorUncorrected"
 )
@@ -105,6 +110,7 @@ type Status struct {
 	Dirty             bool
 	ConsistencyPolicy string
 	Bitmap            *BitmapStatus // nil: the array has none
+	ReadDeadline      time.Duration // 0 = none
 	Sync              SyncStatus
 	MismatchSectors   int64          // as md counts
 	LeftSectors       int64          // what the last repair found and left alone
@@ -144,6 +150,9 @@ type MemberStatus struct {
 	ReadErrors  int64
 	WriteErrors int64
 	Corrected   int64
+	SlowReads   int64         // that were not answered in time
+	Slowest     time.Duration // that one of those took in the end; 0 = none has ended
+	Overdue     int64         // of those, how many are under way yet
 	WriteMostly bool
 	FailFast    bool
 	BadBlocks   int64 // bytes that its bad block log names
