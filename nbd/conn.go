@@ -27,12 +27,15 @@ var past = time.Unix(1, 0)
 // conn is one client. Its fields belong to the task that reads, unless they say otherwise.
 type conn struct {
 	srv  *Server
-	nc   net.Conn
+	raw  net.Conn // as it was accepted
+	nc   net.Conn // raw, or TLS on it; changes in the handshake, and others than the reader do with raw
 	lim  Limits
 	ctx  context.Context
 	in   inbox
 	vol  *volume // nil until the handshake is over
 	peer Peer
+
+	lower *lower // under TLS; nil without
 
 	answer     []byte // of the handshake, not yet sent
 	listed     int    // names told by LIST
@@ -59,7 +62,7 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn) *conn {
 	t := s.sched()
-	c := &conn{srv: s, nc: nc, lim: s.Limits.withDefaults(), ctx: context.Background(), tasks: sched.NewGroup(t), peer: peerOf(nc), batchLen: leanLen}
+	c := &conn{srv: s, raw: nc, nc: nc, lim: s.Limits.withDefaults(), ctx: context.Background(), tasks: sched.NewGroup(t), peer: peerOf(nc), batchLen: leanLen}
 	c.in = inbox{nc: nc, buf: make([]byte, 4096)}
 	c.outbox = outbox{c: c, sock: socket{nc: nc, s: t, stall: c.lim.Stall}}
 	c.budget = budget{requests: c.lim.Requests, bytes: c.lim.Bytes, quiet: c.quiet, room: t.NewEvent()}
@@ -93,14 +96,17 @@ func (c *conn) run() {
 // talk goes through both phases and returns why it ended.
 func (c *conn) talk() error {
 	defer c.contain()
-	c.nc.SetDeadline(c.srv.sched().Wall().Add(c.lim.Handshake))
+	c.raw.SetDeadline(c.srv.sched().Wall().Add(c.lim.Handshake))
 	if c.draining.Load() {
 		return errDrained
 	}
 	if err := c.handshake(); err != nil {
 		return err
 	}
-	c.nc.SetDeadline(time.Time{})
+	c.raw.SetDeadline(time.Time{})
+	if c.lower != nil {
+		c.lower.stall = c.lim.Stall
+	}
 	c.in.grow(leanLen)
 	c.in.most = inboxLen
 	c.outbox.sock.open()
@@ -165,7 +171,7 @@ func (c *conn) interrupted(err error) error {
 		return err
 	}
 	if !c.budget.idle() {
-		c.nc.SetReadDeadline(time.Time{})
+		c.raw.SetReadDeadline(time.Time{})
 		if !c.budget.idle() {
 			return nil
 		}
@@ -176,13 +182,13 @@ func (c *conn) interrupted(err error) error {
 // drain is called by Shutdown: from now on requests are refused, and the connection ends when none is in flight.
 func (c *conn) drain() {
 	c.draining.Store(true)
-	c.nc.SetReadDeadline(past)
+	c.raw.SetReadDeadline(past)
 }
 
 // quiet is called when the last request in flight has ended.
 func (c *conn) quiet() {
 	if c.draining.Load() {
-		c.nc.SetReadDeadline(past)
+		c.raw.SetReadDeadline(past)
 	}
 }
 
@@ -225,7 +231,7 @@ func (c *conn) widen(n int) {
 // cut ends the connection at once. The first reason given is the one that is logged.
 func (c *conn) cut(err error) {
 	c.reason.CompareAndSwap(nil, &err)
-	c.nc.Close()
+	c.raw.Close()
 }
 
 // contain keeps a bug to the connection that met it.

@@ -18,6 +18,9 @@
 // once is queued and drained by a task of its own, so that neither reader nor worker ever waits for a slow client; what is
 // queued counts in the connection's budget, and a connection over its budget is not read from.
 //
+// With TLS the handshake begins anew after STARTTLS: nothing that was said before holds, and where TLS is required nothing but STARTTLS
+// and ABORT is answered before. What a client may do with an export depends on the names in its certificate.
+//
 // A client has one or more connections and any number of callers. One caller sends for all who have something to send; a task of each connection
 // receives, straight into the memory of the caller for as long as that waits; a third looks after deadlines:
 //

@@ -18,6 +18,7 @@ type Export struct {
 	Description string // for people
 	Dev         block.Device
 	ReadOnly    bool // refuse changes even if Dev would take them
+	TLS         bool // for clients with TLS alone, where TLS is optional: others are not told that it exists
 }
 
 // volume is an export opened by at least one connection.

@@ -94,16 +94,27 @@ func (c *conn) data(n int) ([]byte, error) {
 
 // obey answers one option into c.answer. GO and EXPORT_NAME set c.vol and so end the handshake.
 func (c *conn) obey(o option) error {
-	switch o.code {
-	case 0: // refused already, or no option at all
-		if o.data != nil {
-			c.refuse(o.code, repErrUnsup, "unknown option")
+	if o.code == 0 && o.data == nil {
+		return nil // refused already
+	}
+	if c.wantsTLS() && o.code != optStartTLS && o.code != optAbort {
+		if o.code == optExportName {
+			return errPlain
 		}
+		c.refuse(o.code, repErrTLSReqd, "this server wants TLS: begin with STARTTLS")
+		return nil
+	}
+	switch o.code {
 	case optExportName:
 		return c.exportName(string(o.data))
 	case optAbort:
 		c.reply(o.code, repAck, nil)
 		return errAborted
+	case optStartTLS:
+		if c.srv.TLS != nil {
+			return c.startTLS(o)
+		}
+		c.refuse(o.code, repErrUnsup, "unknown option")
 	case optList:
 		c.list(o)
 	case optInfo, optGo:
@@ -149,7 +160,7 @@ func (c *conn) list(o option) {
 	}
 	names := 0
 	for _, e := range c.srv.List() {
-		if !validName(e.Name) {
+		if !validName(e.Name) || c.access(e) == NoAccess {
 			continue
 		}
 		names++
@@ -170,7 +181,7 @@ func (c *conn) info(o option) {
 	}
 	v := c.find(name)
 	if v == nil {
-		c.refuse(o.code, repErrUnknown, "no such export")
+		c.unknown(o.code)
 		return
 	}
 	asked := map[uint16]bool{}
@@ -206,7 +217,7 @@ func (c *conn) enter(v *volume, name string) {
 	c.allocation = c.allocation && c.metaName == name
 }
 
-// find opens the export of that name, nil if there is none or it cannot be opened: the log knows why.
+// find opens the export of that name, nil if there is none for this client or it cannot be opened: the log knows why.
 func (c *conn) find(name string) *volume {
 	if !validName(name) {
 		return nil
@@ -214,6 +225,17 @@ func (c *conn) find(name string) *volume {
 	v, err := c.srv.open(name)
 	if err != nil {
 		c.log().Warn("open export", "export", name, "err", err)
+	}
+	if v == nil {
+		return nil
+	}
+	switch c.access(v.Export) {
+	case NoAccess:
+		c.log().Warn("refused an export", "export", v.Name)
+		c.srv.release(v)
+		return nil
+	case ReadOnly:
+		v.ReadOnly = true
 	}
 	return v
 }

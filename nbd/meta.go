@@ -29,7 +29,7 @@ func (c *conn) meta(o option) {
 	}
 	v := c.find(name)
 	if v == nil {
-		c.refuse(o.code, repErrUnknown, "no such export")
+		c.unknown(o.code)
 		return
 	}
 	c.srv.release(v)

@@ -2,6 +2,7 @@ package nbd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,17 @@ type Server struct {
 	Exports func(name string) (*Export, error)
 	// List is what clients that ask for a list are told; without it they are told that listing is not allowed.
 	List func() []Export
+
+	// TLS has clients go on encrypted, from 1.2 on; it has the server's certificate, and says whether clients need one. Without it
+	// there is no TLS. It is not changed.
+	TLS *tls.Config
+	// TLSOptional lets clients go on without TLS too, to the exports that are not for TLS alone.
+	TLSOptional bool
+	// Access is what a client may do with an export; without it, all that the export lets anybody do. It is asked in each
+	// handshake, about the name that the export has.
+	Access func(p Peer, export string) Access
+	// Admit refuses clients before they are greeted, by what their connection tells. Without it all are let in.
+	Admit func(p Peer) error
 
 	Limits Limits
 	Log    *slog.Logger // what went wrong with connections; nil discards
@@ -95,7 +107,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // wait for them.
 func (s *Server) Close() error {
 	for _, c := range s.stop() {
-		c.nc.Close()
+		c.raw.Close()
 	}
 	return nil
 }
@@ -147,9 +159,23 @@ func (s *Server) start(nc net.Conn) {
 	}
 }
 
-// admit makes nc a connection, or closes it if there are too many.
+// ServeConn serves one client, on a connection that it closes, until the client has gone or Shutdown or Close is called.
+func (s *Server) ServeConn(nc net.Conn) {
+	if c := s.admit(nc); c != nil {
+		c.run()
+	}
+}
+
+// admit makes nc a connection, or closes it if there are too many or it is not let in.
 func (s *Server) admit(nc net.Conn) *conn {
 	c := newConn(s, nc)
+	if s.Admit != nil {
+		if err := s.Admit(c.peer); err != nil {
+			s.log().Warn("refused a client", "client", c.peer.String(), "err", err)
+			nc.Close()
+			return nil
+		}
+	}
 	s.mu.Lock()
 	if old := s.outlived(); old != nil {
 		s.mu.Unlock()
@@ -200,6 +226,15 @@ func (s *Server) forget(p *pool, key string) {
 	if p.users--; p.users == 0 {
 		delete(s.clients, key)
 	}
+}
+
+// known has c count as the client that it turned out to be. Nothing is in flight.
+func (s *Server) known(c *conn, p Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(c.budget.pools[0], c.peer.key())
+	c.peer = p
+	c.budget.pools[0] = s.client(p.key(), c.lim.ClientBytes)
 }
 
 // grown takes c out of those that are in their handshake. s.mu is held.
