@@ -47,11 +47,15 @@ func (d *Device) do(r block.Request) error {
 	case block.Write:
 		return d.write(r.Buf, r.Off, fua)
 	case block.Discard:
-		if err := d.discard(r.Off, r.Len); err != nil {
+		err := d.discard(r.Off, r.Len)
+		d.dense.punched.Add(1) // afterwards, and also if it failed half way
+		if err != nil {
 			return err
 		}
 	case block.WriteZeroes:
-		if err := d.zero(r.Off, r.Len, r.Flags); err != nil {
+		err := d.zero(r.Off, r.Len, r.Flags)
+		d.dense.punched.Add(1)
+		if err != nil {
 			return err
 		}
 	}

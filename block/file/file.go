@@ -64,6 +64,7 @@ type Device struct {
 
 	noPunch, noZeroRange, noDurableWrite, noTryRead atomic.Bool           // learned from the system: do not ask again
 	flushFailed                                     atomic.Pointer[error] // the first failed flush; what was not written is lost
+	dense                                           dense
 }
 
 // Open opens the file or disk at path. Errors name path and say what is wrong with it; one that is held by somebody else is
