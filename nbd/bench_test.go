@@ -20,7 +20,7 @@ type pipeline struct {
 	batch, reply []byte
 }
 
-func newPipeline(t testing.TB, dev block.Device, cmd uint16, n, depth int) *pipeline {
+func newPipeline(t testing.TB, dev block.Device, cmd uint16, n, depth, stride int) *pipeline {
 	nc, err := net.Dial("unix", start(t, one(dev)))
 	require.NoError(t, err)
 	t.Cleanup(func() { nc.Close() })
@@ -36,7 +36,7 @@ func newPipeline(t testing.TB, dev block.Device, cmd uint16, n, depth int) *pipe
 		binary.BigEndian.PutUint32(h, 0x25609513)
 		binary.BigEndian.PutUint16(h[6:], cmd)
 		binary.BigEndian.PutUint64(h[8:], uint64(i))
-		binary.BigEndian.PutUint64(h[16:], uint64(i*n*7)%(32<<20))
+		binary.BigEndian.PutUint64(h[16:], uint64(i*n*stride)%(32<<20))
 		binary.BigEndian.PutUint32(h[24:], uint32(n))
 		p.batch = append(p.batch, h...)
 		if cmd == 1 {
@@ -63,14 +63,16 @@ func device() *mem.Disk { return mem.New(64<<20, mem.Options{}) }
 // TestNoAllocations: a small read or write costs the garbage collector nothing, client included.
 func TestNoAllocations(t *testing.T) {
 	for _, cmd := range []uint16{0, 1} {
-		p := newPipeline(t, device(), cmd, 4096, 16)
-		require.NoError(t, p.round())
-		require.Less(t, testing.AllocsPerRun(200, func() { _ = p.round() }), 1.0, "command %d, per 16 requests", cmd)
+		for _, stride := range []int{7, 1} { // one by one, and joined
+			p := newPipeline(t, device(), cmd, 4096, 16, stride)
+			require.NoError(t, p.round())
+			require.Less(t, testing.AllocsPerRun(200, func() { _ = p.round() }), 1.0, "command %d, per 16 requests", cmd)
+		}
 	}
 }
 
 func benchmark(b *testing.B, dev block.Device, cmd uint16, n, depth int) {
-	p := newPipeline(b, dev, cmd, n, depth)
+	p := newPipeline(b, dev, cmd, n, depth, 7)
 	b.SetBytes(int64(n))
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -43,10 +43,12 @@ type conn struct {
 	structured bool
 	allocation bool // base:allocation was chosen
 	metaName   string
+	rules      rules // of the export
 
-	batch     *slot // replies answered in place, gathered; nil while there is none
-	batchLen  int   // of the next one
-	out       int   // bytes of batch.mem that are replies
+	joined    []request // writes that are carried out as one; memory for that
+	batch     *slot     // replies answered in place, gathered; nil while there is none
+	batchLen  int       // of the next one
+	out       int       // bytes of batch.mem that are replies
 	flushFunc func()
 	misses    atomic.Int32 // large reads since the last that was a hole
 

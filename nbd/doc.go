@@ -14,7 +14,7 @@
 //
 // In transmission one task reads. Its buffer is filled by one read call that may carry many requests; those that an Inline
 // device can answer at once are answered in place, and their replies leave together when no complete request is left in
-// the buffer. Whatever may wait for hardware goes to a bounded set of workers. A reply that the socket does not take at
+// the buffer. Writes in it that continue each other are carried out as one. Whatever may wait for hardware goes to a bounded set of workers. A reply that the socket does not take at
 // once is queued and drained by a task of its own, so that neither reader nor worker ever waits for a slow client; what is
 // queued counts in the connection's budget, and a connection over its budget is not read from.
 //

@@ -37,6 +37,7 @@ const (
 	leanLen    = 16 << 10  // both, of a connection that has not needed more yet
 	smallCost  = 68 << 10  // what a request of up to 64 KiB takes of the budget: a connection with nothing in flight always may
 	largeBytes = 16 << 10  // payloads from here on are read straight into their buffer and sent from it
+	unixBuffer = 256 << 10 // of replies that the system holds for a client on a unix socket, which grows by itself on TCP
 	holeBytes  = 64 << 10  // reads from here on ask whether they are one hole
 )
 

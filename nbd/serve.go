@@ -9,7 +9,7 @@ import (
 
 // serve reads requests until the connection ends, and returns why.
 func (c *conn) serve() error {
-	r := rules{
+	c.rules = rules{
 		size:       c.vol.size,
 		payload:    c.lim.Payload,
 		readOnly:   c.vol.ReadOnly,
@@ -27,7 +27,7 @@ func (c *conn) serve() error {
 		if !ok {
 			return fmt.Errorf("%w: request magic", errProtocol)
 		}
-		f := r.check(q)
+		f := c.rules.check(q)
 		if f.errno == 0 && c.draining.Load() && q.cmd != cmdDisconnect {
 			f = shuttingDown
 		}
@@ -105,7 +105,8 @@ func (c *conn) start(s *slot, inline bool) {
 	}
 }
 
-// write stores a payload from where it was received if the device is Inline, and hands it to a worker otherwise.
+// write stores a payload, together with those of writes that continue it, from where it was received if the device is Inline, and hands it to a
+// worker otherwise.
 func (c *conn) write(q request) error {
 	n := int(q.len)
 	c.in.lean = n >= largeBytes
@@ -115,18 +116,12 @@ func (c *conn) write(q request) error {
 		}
 	}
 	inline := c.vol.info.Inline && q.flags&cmdFUA == 0
-	if inline && c.in.buffered() >= n && c.vol.info.Align <= 1 {
-		b := c.in.next(n)
-		err := c.vol.dev.Do(c.ctx, block.Request{Op: block.Write, Flags: block.NoWait, Off: int64(q.off), Len: int64(n), Buf: b})
-		switch {
-		case err == nil:
-			c.tell(q, fault{})
-		case errors.Is(err, block.ErrWouldBlock):
-			s := c.slot(q, n)
-			copy(s.payload(n), b)
-			c.workers.do(s)
-		default:
-			c.tell(q, faultOf(q, err))
+	if c.in.buffered() >= n {
+		b := c.gather(q)
+		if inline && c.vol.info.Align <= 1 {
+			c.store(b)
+		} else {
+			c.start(c.together(b), inline)
 		}
 		return nil
 	}

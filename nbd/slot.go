@@ -16,10 +16,11 @@ var slotSizes = [...]int{4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 2
 // slot is one request in flight, with memory for its payload and its reply. It belongs to one task at a time: reader,
 // worker, outbox.
 type slot struct {
-	c    *conn
-	req  request
-	size int    // of the payload area, bytes
-	mem  []byte // headroom, then the payload area, page-aligned
+	c      *conn
+	req    request
+	joined []request // the writes that req is made of, if it is not one that was sent
+	size   int       // of the payload area, bytes
+	mem    []byte    // headroom, then the payload area, page-aligned
 }
 
 var slots [len(slotSizes)]sync.Pool
@@ -34,7 +35,7 @@ func newSlot(c *conn, n int) *slot {
 		if !ok {
 			s = &slot{size: size, mem: block.Alloc(int64(headroom + size))}
 		}
-		s.c = c
+		s.c, s.joined = c, s.joined[:0]
 		return s
 	}
 	return &slot{c: c, size: n, mem: block.Alloc(int64(headroom + n))}

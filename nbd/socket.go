@@ -23,6 +23,9 @@ type socket struct {
 
 func (k *socket) open() {
 	k.once = k.attempt
+	if u, ok := k.nc.(*net.UnixConn); ok {
+		_ = u.SetWriteBuffer(unixBuffer) // as much of it as the system allows
+	}
 	if sc, ok := k.nc.(syscall.Conn); ok && canTry {
 		k.raw, _ = sc.SyscallConn()
 	}

@@ -64,8 +64,11 @@ func (c *conn) perform(s *slot, flags block.Flags) (reply []byte, ok bool) {
 		return c.status(s), true
 	}
 	if err := c.vol.dev.Do(c.ctx, r); err != nil {
-		if flags&block.NoWait != 0 && errors.Is(err, block.ErrWouldBlock) {
+		if flags&block.NoWait != 0 && (len(s.joined) > 1 || errors.Is(err, block.ErrWouldBlock)) {
 			return nil, false
+		}
+		if len(s.joined) > 1 {
+			return c.writeEach(s, r), true
 		}
 		return s.mem[:c.putReply(s.mem, q, faultOf(q, err))], true
 	}
@@ -73,6 +76,9 @@ func (c *conn) perform(s *slot, flags block.Flags) (reply []byte, ok bool) {
 		b := s.mem[headroom-c.dataHead() : headroom+int(q.len)]
 		c.putData(b, q)
 		return b, true
+	}
+	if len(s.joined) > 1 {
+		return c.putReplies(s, nil), true
 	}
 	return s.mem[:c.putReply(s.mem, q, fault{})], true
 }
