@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"time"
 
 	"graid/raid"
@@ -27,7 +28,8 @@ type Array struct {
 	Reasons           []string   `json:"readonly_reasons"`
 	Findings          []string   `json:"findings"`
 	ConsistencyPolicy string     `json:"consistency_policy"`
-	Bitmap            *Bitmap    `json:"bitmap"` // null = none
+	Bitmap            *Bitmap    `json:"bitmap"`                    // null = none
+	ReadDeadline      int64      `json:"read_deadline_nanoseconds"` // that members may take to read before the others answer; 0 = any time
 	Sync              Sync       `json:"sync"`
 	MismatchSectors   int64      `json:"mismatch_sectors"`
 	LastScrub         *Scrub     `json:"last_scrub"` // the last that was asked of this process; null = none
@@ -76,6 +78,7 @@ type Errors struct {
 	Read      int64 `json:"read"`
 	Write     int64 `json:"write"`
 	Corrected int64 `json:"corrected"`
+	Slow      int64 `json:"slow"` // no errors: reads that were not answered within the deadline
 }
 
 // Member is one member of an array, or one empty slot of it.
@@ -91,6 +94,8 @@ type Member struct {
 	DeviceUUID string   `json:"device_uuid"`
 	Recovered  *int64   `json:"recovered_bytes"` // of the data area, what is good; null = it is not being filled
 	BadBlocks  int64    `json:"bad_block_bytes"` // that its bad block log names
+	Overdue    int64    `json:"overdue_reads"`   // of the slow ones, those that are not answered yet
+	Slowest    int64    `json:"slowest_read_nanoseconds"`
 }
 
 // Name is the member's path, or "" for an empty slot.
@@ -129,7 +134,7 @@ func describe(s raid.Status) Array {
 		State: s.State, Degraded: s.Degraded, Dirty: s.Dirty,
 		ReadOnly: len(s.ReadOnlyWhy) > 0 || s.State == raid.StateReadOnly,
 		Reasons:  list(s.ReadOnlyWhy), Findings: list(s.Findings),
-		ConsistencyPolicy: s.ConsistencyPolicy, MismatchSectors: s.MismatchSectors,
+		ConsistencyPolicy: s.ConsistencyPolicy, MismatchSectors: s.MismatchSectors, ReadDeadline: int64(s.ReadDeadline),
 		Sync: Sync{Action: s.Sync.Action, Done: s.Sync.Done, Total: s.Sync.Total, Speed: s.Sync.Speed,
 			LatencyTarget: int64(s.Sync.LatencyTarget), Latency: int64(s.Sync.Latency)},
 		Exports: []Export{}, Members: []Member{},
@@ -150,8 +155,8 @@ func describe(s raid.Status) Array {
 func describeMember(m raid.MemberStatus) Member {
 	d := Member{
 		State: m.State, Events: m.Events, DataOffset: m.DataOffset, Size: m.Size,
-		Errors: Errors{Read: m.ReadErrors, Write: m.WriteErrors, Corrected: m.Corrected},
-		Flags:  []string{}, DeviceUUID: m.DeviceUUID.String(), BadBlocks: m.BadBlocks,
+		Errors: Errors{Read: m.ReadErrors, Write: m.WriteErrors, Corrected: m.Corrected, Slow: m.SlowReads},
+		Flags:  []string{}, DeviceUUID: m.DeviceUUID.String(), BadBlocks: m.BadBlocks, Overdue: m.Overdue, Slowest: int64(m.Slowest),
 	}
 	if m.State == raid.MemberRebuilding || m.State == raid.MemberReplacement {
 		d.Recovered = &m.Recovered
@@ -182,6 +187,24 @@ func (a *Array) over(dir string) {
 			m.Flags = append(m.Flags, "overlay")
 		}
 	}
+}
+
+// Tardy is "had 3 slow reads, up to 43s, 1 overdue", or "" of a member that always answered in time.
+func (m Member) Tardy() string {
+	if m.Errors.Slow == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d slow read", m.Errors.Slow)
+	if m.Errors.Slow > 1 {
+		text += "s"
+	}
+	if m.Slowest > 0 {
+		text += ", up to " + time.Duration(m.Slowest).Round(100*time.Millisecond).String()
+	}
+	if m.Overdue > 0 {
+		text += fmt.Sprintf(", %d overdue", m.Overdue)
+	}
+	return text
 }
 
 func list(s []string) []string {

@@ -157,6 +157,9 @@ func (a Array) noticed(good Health) Health {
 		if e := m.Errors; e.Read+e.Write > 0 {
 			return Health{Attention, fmt.Sprintf("%s had %d read and %d write errors, %d corrected: it may fail soon", filepath.Base(m.Name()), e.Read, e.Write, e.Corrected)}
 		}
+		if slow := m.Tardy(); slow != "" {
+			return Health{Attention, fmt.Sprintf("%s had %s, and the others answered: it may fail soon", filepath.Base(m.Name()), slow)}
+		}
 	}
 	return good
 }

@@ -30,6 +30,7 @@ type Config struct {
 	UUID      *md.UUID                                 // only this array
 	Addresses []Address                                // none = the folder's socket of this name
 	Export    string                                   // "" = Name
+	Deadline  time.Duration                            // how long a member may take to read before the others answer; 0 = any time
 	Inject    []fault.Rule                             // what is to go wrong with members from the beginning
 	Log       *slog.Logger                             // events; nil = nowhere
 	OnEvent   string                                   // absolute path of a program that is run for every event; "" = none
@@ -154,7 +155,8 @@ func (p *Process) start(ctx context.Context) (err error) {
 		p.hook = newHook(p.cfg.OnEvent, func(text string) { p.notice([]string{text}) })
 	}
 	p.array, err = raid.Assemble(ctx, members, raid.Options{
-		ReadOnly: p.cfg.Open.ReadOnly, Run: p.cfg.Run, Force: p.cfg.Force, UUID: p.cfg.UUID, OnEvent: p.event,
+		ReadOnly: p.cfg.Open.ReadOnly, Run: p.cfg.Run, Force: p.cfg.Force, UUID: p.cfg.UUID,
+		ReadDeadline: p.cfg.Deadline, OnEvent: p.event,
 	})
 	if err != nil {
 		p.hook.close()
@@ -246,7 +248,7 @@ func (p *Process) event(e raid.Event) {
 	p.scrubs.take(e)
 	level := slog.LevelInfo
 	switch e.Kind {
-	case raid.EventFail, raid.EventDegraded, raid.EventUncorrectable:
+	case raid.EventFail, raid.EventDegraded, raid.EventUncorrectable, raid.EventSlow:
 		level = slog.LevelWarn
 	case raid.EventBroken:
 		level = slog.LevelError

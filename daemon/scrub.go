@@ -166,11 +166,13 @@ type scrubWaitRequest struct {
 	Number int `json:"number"`
 }
 
-type limitRequest struct {
-	Min *int64 `json:"min_bytes_per_second"` // nil: as it is
+// Limits are what Folder.Limit sets. 0 is the default of each, or none; nil leaves it as it is.
+type Limits struct {
+	Min *int64 `json:"min_bytes_per_second"` // that background work gets
 	Max *int64 `json:"max_bytes_per_second"`
 
-	Latency *time.Duration `json:"latency_target_nanoseconds"`
+	Latency  *time.Duration `json:"latency_target_nanoseconds"` // that requests are to take beside it
+	Deadline *time.Duration `json:"read_deadline_nanoseconds"`  // that members may take to read before the others answer
 }
 
 func (p *Process) scrub(w http.ResponseWriter, r *http.Request) {
@@ -249,9 +251,15 @@ func (p *Process) idle(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Process) limit(w http.ResponseWriter, r *http.Request) {
-	var q limitRequest
+	var q Limits
 	if !ask(w, r, &q) {
 		return
+	}
+	if q.Deadline != nil {
+		if err := p.array.SetReadDeadline(*q.Deadline); err != nil {
+			answer(w, Array{}, err)
+			return
+		}
 	}
 	p.mu.Lock()
 	if q.Min != nil {
@@ -285,8 +293,7 @@ func (f Folder) Idle(ctx context.Context, name string) (Array, error) {
 	return f.call(ctx, name, http.MethodPost, "/idle", nil)
 }
 
-// Limit sets how fast background work goes, in bytes per second, and the time that requests are to take beside it; 0 is the default, and nil leaves it
-// as it is.
-func (f Folder) Limit(ctx context.Context, name string, least, most *int64, latency *time.Duration) (Array, error) {
-	return f.call(ctx, name, http.MethodPost, "/limit", limitRequest{least, most, latency})
+// Limit sets how fast background work goes, and how long members may take to read. Nothing is set if one of them cannot be.
+func (f Folder) Limit(ctx context.Context, name string, l Limits) (Array, error) {
+	return f.call(ctx, name, http.MethodPost, "/limit", l)
 }

@@ -148,6 +148,9 @@ func printDetail(w io.Writer, a daemon.Array) error {
 		f.say("Chunk Size", "%s", human(a.ChunkBytes))
 	}
 	f.say("Consistency Policy", "%s", a.ConsistencyPolicy)
+	if a.ConsistencyPolicy != "none" {
+		f.say("Read Deadline", "%s", readDeadline(a))
+	}
 	if s := progress(a); s != "" {
 		f.say("Sync", "%s", strings.Join(append([]string{s}, outlook(a)...), ", "))
 		if shows(w) {
@@ -163,6 +166,11 @@ func printDetail(w io.Writer, a daemon.Array) error {
 	for _, m := range a.Members {
 		if m.BadBlocks > 0 {
 			f.say("Bad Blocks", "%s of %s: `graid badblocks %s` lists them", human(m.BadBlocks), filepath.Base(m.Name()), a.Name)
+		}
+	}
+	for _, m := range a.Members {
+		if s := m.Tardy(); s != "" {
+			f.say("Slow Reads", "%s: %s", filepath.Base(m.Name()), s)
 		}
 	}
 	f.gap()

@@ -16,6 +16,7 @@ func assembleFlags() []flag {
 		{name: "nbd", value: "ADDRESS", list: true, usage: "serve at unix:PATH or tcp:HOST:PORT; may be repeated (default: a socket in the runtime folder)"},
 		{name: "export", value: "NAME", usage: "what the export is called (default: the array's name)"},
 		{name: "io", value: "MODE", usage: "how members are read and written: auto, buffered or direct (default: auto)"},
+		deadlineFlag,
 		{name: "overlay", value: "DIR", usage: "keep every write in files in DIR and leave the members as they are"},
 		{name: "on-event", value: "PROGRAM", usage: "run PROGRAM EVENT NAME [MEMBER] for every event, as mdadm --monitor --program does; see `graid help events`"},
 		injectFlag,
@@ -61,6 +62,9 @@ func (c *call) config(name string, members []string) (cfg daemon.Config, err err
 		cfg.Addresses = append(cfg.Addresses, at)
 	}
 	if cfg.Open.Mode, err = c.mode(); err != nil {
+		return cfg, err
+	}
+	if cfg.Deadline, err = c.deadline(); err != nil {
 		return cfg, err
 	}
 	if c.given("on-event") {

@@ -241,6 +241,9 @@ func memberLine(a daemon.Array, m daemon.Member) string {
 	if n := m.Errors.Corrected; n > 0 {
 		notes = append(notes, fmt.Sprintf("%d corrected", n))
 	}
+	if s := m.Tardy(); s != "" {
+		notes = append(notes, s)
+	}
 	if n := m.BadBlocks; n > 0 {
 		notes = append(notes, human(n)+" bad blocks")
 	}
