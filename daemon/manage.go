@@ -26,6 +26,7 @@ type Changed struct {
 type AddOptions struct {
 	Force       bool `json:"force"` // even if they are in another array or hold something else
 	WriteMostly bool `json:"write_mostly"`
+	FailFast    bool `json:"failfast"`
 	ReAdd       bool `json:"re_add"` // only as the members that they were
 	Anew        bool `json:"anew"`   // as spares, even if they could be brought up to date
 }
@@ -139,7 +140,7 @@ func (p *Process) admit(ctx context.Context, q addRequest) (added []string, err 
 		return nil, err
 	}
 	for i, m := range members {
-		if err = p.array.Add(ctx, m, raid.AddOptions{Force: q.Force, WriteMostly: q.WriteMostly, ReAdd: q.ReAdd, Anew: q.Anew}); err != nil {
+		if err = p.array.Add(ctx, m, raid.AddOptions{Force: q.Force, WriteMostly: q.WriteMostly, FailFast: q.FailFast, ReAdd: q.ReAdd, Anew: q.Anew}); err != nil {
 			for _, m := range members[i:] {
 				p.faults.unname(m.Path)
 			}

@@ -23,7 +23,7 @@ func Create(ctx context.Context, spec md.Spec, members []Member, opts Options) (
 	}
 	var news []md.NewMember
 	for _, m := range members {
-		n := md.NewMember{Missing: m.Dev == nil, WriteMostly: m.WriteMostly}
+		n := md.NewMember{Missing: m.Dev == nil, WriteMostly: m.WriteMostly, FailFast: m.FailFast}
 		if m.Dev != nil {
 			if err := fit(ctx, m, opts); err != nil {
 				return nil, err

@@ -65,6 +65,7 @@ type AddOptions struct {
 	ReAdd       bool // only as the member that it was, brought up to date by the bitmap: nothing of it is overwritten otherwise
 	Anew        bool // as a spare, even if it could be brought up to date by the bitmap
 	WriteMostly bool // mirrors read from it only when nothing else can be read
+	FailFast    bool // Linux does not try its failed requests again
 	Rand        io.Reader
 }
 
@@ -90,7 +91,7 @@ func (a *Array) Add(ctx context.Context, n Member, opts AddOptions) error {
 	case opts.ReAdd && why != nil:
 		return fmt.Errorf("%s: cannot be re-added: %w", n.Path, why)
 	case why == nil && !opts.Anew:
-		return a.readmit(n, e)
+		return a.readmit(n, e, opts)
 	}
 	sb, err := a.newcomer(n, opts)
 	if err != nil {
@@ -168,11 +169,18 @@ func (a *Array) newcomer(n Member, opts AddOptions) (*md.Superblock, error) {
 	if _, err := io.ReadFull(opts.Rand, id[:]); err != nil {
 		return nil, fmt.Errorf("drawing a UUID: %w", err)
 	}
-	var flags uint8
-	if opts.WriteMostly {
-		flags = md.WriteMostly
+	return model.Join(a.freeNumber(), id, uint64(n.Dev.Info().Size)/md.Sector, opts.flags())
+}
+
+// flags is those of opts as the superblock has them.
+func (o AddOptions) flags() (f uint8) {
+	if o.WriteMostly {
+		f |= md.WriteMostly
 	}
-	return model.Join(a.freeNumber(), id, uint64(n.Dev.Info().Size)/md.Sector, flags)
+	if o.FailFast {
+		f |= md.FailFast
+	}
+	return f
 }
 
 // model is the superblock of a member that is live; nil if there is none.

@@ -51,8 +51,9 @@ func (a *Array) returns(e *md.Examined) error {
 }
 
 // readmit gives a member that was away its role back. The caller holds meta, and has asked returns.
-func (a *Array) readmit(n Member, e *md.Examined) error {
+func (a *Array) readmit(n Member, e *md.Examined, opts AddOptions) error {
 	sb := e.SB.Clone()
+	sb.DevFlags |= opts.flags()
 	role := sb.Role()
 	m := a.newMember(n, e, role)
 	m.sb, m.byBits = sb, true

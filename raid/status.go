@@ -13,6 +13,7 @@ type Member struct {
 	Path        string // what the user calls it; used in messages and Status
 	Dev         block.Device
 	WriteMostly bool // Create only: mirrors read from it only when nothing else can be read
+	FailFast    bool // Create only: Linux does not try its failed requests again
 }
 
 // Options are what Create and Assemble may be told. The zero value works.

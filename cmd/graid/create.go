@@ -43,6 +43,7 @@ first byte is written: members that are in use, that are in another array, or th
 			{name: "name", short: "N", value: "NAME", usage: "the stored name (default: NAME)"},
 			{name: "uuid", short: "u", value: "UUID", usage: "the array's identity (default: random)"},
 			{name: "write-mostly", value: "MEMBER", list: true, usage: "read from this mirror only when nothing else can be read; may be repeated"},
+			{name: "failfast", value: "MEMBER", list: true, usage: "have Linux not try its failed requests again; graid never does; may be repeated"},
 			{name: "force", short: "f", usage: "overwrite members that are in an array or hold something else"},
 			{name: "member-size", value: "SIZE", usage: "make the member files that do not exist yet, sparse, of this size"},
 			{name: "no-start", usage: "write the superblocks and leave it at that"},
@@ -73,7 +74,7 @@ func create(c *call) error {
 	if cfg.Open.Overlay != "" {
 		return usage("create: --overlay keeps members as they are, and create is there to change them")
 	}
-	mostly, err := writeMostly(c, present)
+	flagged, err := c.flagged(present)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func create(c *call) error {
 	if err != nil {
 		return err
 	}
-	draft, err := write(c, spec, cfg, paths, mostly)
+	draft, err := write(c, spec, cfg, paths, flagged)
 	if err != nil {
 		if errors.Is(err, block.ErrNoSpace) {
 			err = fmt.Errorf("%w: its file system is full: free some space there, then create it again with --force", err)
@@ -114,7 +115,7 @@ func create(c *call) error {
 
 // write checks all there is to check and then writes the superblocks. The name is held meanwhile, so that nobody else runs
 // an array under it, and the members are let go of at the end.
-func write(c *call, spec md.Spec, cfg daemon.Config, paths []string, mostly []string) (draft *md.Draft, err error) {
+func write(c *call, spec md.Spec, cfg daemon.Config, paths []string, flagged map[string][]string) (draft *md.Draft, err error) {
 	if !c.has("no-start") {
 		claim, err := cfg.Folder.Claim(cfg.Name)
 		if err != nil {
@@ -147,7 +148,7 @@ func write(c *call, spec md.Spec, cfg daemon.Config, paths []string, mostly []st
 		}
 		m := opened[next]
 		next++
-		m.Path, m.WriteMostly = p, slices.Contains(mostly, p)
+		m.Path, m.WriteMostly, m.FailFast = p, slices.Contains(flagged[mostlyFlag.name], p), slices.Contains(flagged[fastFlag.name], p)
 		if !c.has("force") {
 			if err := refuseContent(c.ctx, m); err != nil {
 				return nil, err
@@ -348,17 +349,19 @@ func homehost(c *call) (string, error) {
 	}
 }
 
-// writeMostly checks that what is to be write-mostly is among the members, and returns it as the members are written.
-func writeMostly(c *call, members []string) ([]string, error) {
-	var list []string
-	for _, w := range c.list("write-mostly") {
-		i := slices.IndexFunc(members, func(m string) bool { return existing(m) == existing(w) })
-		if i < 0 {
-			return nil, usage("create: --write-mostly %s: is not among the members", w)
+// flagged checks that what is to have a flag is among the members, and returns by flag who that is, as the members are written.
+func (c *call) flagged(members []string) (map[string][]string, error) {
+	lists := map[string][]string{}
+	for _, f := range []string{mostlyFlag.name, fastFlag.name} {
+		for _, w := range c.list(f) {
+			i := slices.IndexFunc(members, func(m string) bool { return existing(m) == existing(w) })
+			if i < 0 {
+				return nil, usage("create: --%s %s: is not among the members", f, w)
+			}
+			lists[f] = append(lists[f], members[i])
 		}
-		list = append(list, members[i])
 	}
-	return list, nil
+	return lists, nil
 }
 
 // makeFiles makes the members that do not exist yet, if --member-size says how large, and returns which it made.

@@ -23,7 +23,7 @@ member that was away while the array had a write-intent bitmap has its place aga
 written. Members of an array that was assembled with --overlay are overlaid too.`,
 		flags: []flag{
 			{name: "spare", usage: "as a spare, even if it is a member that was away: rebuild it in full"},
-			{name: "write-mostly", usage: "read from these mirrors only when nothing else can be read"},
+			mostlyFlag, fastFlag,
 			{name: "force", short: "f", usage: "overwrite members that are in another array or hold something else"},
 			{name: "member-size", value: "SIZE", usage: "make the member files that do not exist yet, sparse, of this size"},
 			{name: "timeout", value: "SECONDS", usage: "how long to wait for the server (default: 30)"},
@@ -31,6 +31,12 @@ written. Members of an array that was assembled with --overlay are overlaid too.
 		run: add,
 	}
 }
+
+// Flags that new members are given, those that "graid set" changes.
+var (
+	mostlyFlag = flag{name: "write-mostly", usage: "read from these mirrors only when nothing else can be read"}
+	fastFlag   = flag{name: "failfast", usage: "have Linux not try their failed requests again; graid never does"}
+)
 
 func reAddVerb() verb {
 	return verb{
@@ -40,8 +46,11 @@ func reAddVerb() verb {
 		long: `Gives each MEMBER its place in the running array back, after it failed, was removed, or was missing when the array was started. The
 write-intent bitmap says what it missed, and only that is copied. Refused, with nothing written, where the bitmap cannot say so, or
 somebody else has the place: "graid add" rebuilds it in full then.`,
-		flags: []flag{{name: "timeout", value: "SECONDS", usage: "how long to wait for the server (default: 30)"}},
-		run:   add,
+		flags: []flag{
+			mostlyFlag, fastFlag,
+			{name: "timeout", value: "SECONDS", usage: "how long to wait for the server (default: 30)"},
+		},
+		run: add,
 	}
 }
 
@@ -84,7 +93,7 @@ func add(c *call) error {
 	var done daemon.Changed
 	err = c.patiently(folder, name, "add the member", timeout, func(ctx context.Context) (err error) {
 		done, err = folder.Add(ctx, name, members, daemon.AddOptions{
-			Force: c.has("force"), WriteMostly: c.has("write-mostly"), Anew: c.has("spare"), ReAdd: c.verb.name == "re-add",
+			Force: c.has("force"), WriteMostly: c.has(mostlyFlag.name), FailFast: c.has(fastFlag.name), Anew: c.has("spare"), ReAdd: c.verb.name == "re-add",
 		})
 		return err
 	})

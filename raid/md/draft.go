@@ -115,6 +115,9 @@ func (s *shape) place(model *Superblock, i int, m NewMember) (*Superblock, error
 	if m.WriteMostly {
 		sb.DevFlags |= WriteMostly
 	}
+	if m.FailFast {
+		sb.DevFlags |= FailFast
+	}
 	return sb, nil
 }
 

@@ -33,6 +33,7 @@ type NewMember struct {
 	Missing     bool
 	Size        int64 // bytes
 	WriteMostly bool
+	FailFast    bool
 }
 
 const (
