@@ -27,8 +27,9 @@ type Case struct {
 	Sizes   []int64 // of the members' data, about; bytes
 	Version md.Version
 	Bitmap  bool
-	Assumed bool // the array is created as clean
-	Mostly  int  // the role that is write-mostly, -1 none
+	PPL     int64 // of a raid5: bytes of the partial parity log on each member; 0: none
+	Assumed bool  // the array is created as clean
+	Mostly  int   // the role that is write-mostly, -1 none
 	Quiet   time.Duration
 	Prompt  time.Duration // members are to read within that, or others answer; 0: they have all the time
 	Disk    sim.DiskOptions
@@ -127,6 +128,7 @@ func NewCase(seed uint64) Case {
 	}
 	c.administer(hand)
 	c.hurry(rand.New(rand.NewPCG(seed, 0x736c6f77)))
+	c.enrich(rand.New(rand.NewPCG(seed, 0x656e72696368)))
 	return c
 }
 
@@ -369,7 +371,7 @@ func (c *Case) dataAt() int64 {
 	if c.Version == md.V10 {
 		return 0
 	}
-	return 64 << 10
+	return 64<<10 + c.PPL
 }
 
 func name(member int) string { return fmt.Sprintf("m%d", member) }
@@ -377,7 +379,7 @@ func name(member int) string { return fmt.Sprintf("m%d", member) }
 // Spec is what the array is created with.
 func (c *Case) Spec() md.Spec {
 	s := md.Spec{
-		Level: c.Level, Layout: c.Layout, Chunk: c.Chunk, RaidDevices: c.Members, Spares: c.Spares, Version: c.Version, DataOffset: c.dataAt(), Bitmap: c.Bitmap,
+		Level: c.Level, Layout: c.Layout, Chunk: c.Chunk, RaidDevices: c.Members, Spares: c.Spares, Version: c.Version, DataOffset: c.dataAt(), Bitmap: c.Bitmap, PPL: c.PPL > 0, PPLSize: c.PPL,
 		AssumeClean: c.Assumed, Name: "w", Created: time.Unix(1_700_000_000, 0), Rand: &source{rand.New(rand.NewPCG(c.Seed, 0x75756964))},
 	}
 	if s.Bitmap {

@@ -54,7 +54,7 @@ func (r *run) filledCopies(o outlook, role int, end int64) {
 		if at < 0 {
 			continue
 		}
-		if _, found := slices.BinarySearch(r.j.suspects, off/sector); found || off/sector >= int64(len(r.j.sectors)) || r.j.sectors[off/sector].now == unknown {
+		if r.suspect(off/sector) || off/sector >= int64(len(r.j.sectors)) || r.j.sectors[off/sector].now == unknown {
 			continue
 		}
 		got := r.at(o, role, places[at].row)

@@ -51,7 +51,9 @@ func (r *run) assemble() *raid.Array {
 	case err == nil && !o.enough:
 		r.fail("too few members (here: %v): started", o.here)
 	case err == nil:
-		r.believes(o, a.Status())
+		s := a.Status()
+		r.believes(o, s)
+		r.logged(o, s)
 		return a
 	case o.refuse && strings.Contains(err.Error(), "--force") && o.enough:
 		r.seen["refused, forced"]++

@@ -47,7 +47,7 @@ func (r *run) look(offered []int) outlook {
 	if r.Level <= 0 {
 		o.enough = missing == 0
 	}
-	o.refuse = r.lay.parity != nil && o.dirty && missing > 0 && data
+	o.refuse = r.lay.parity != nil && o.dirty && missing > 0 && data && (r.PPL == 0 || r.unloggable(&o))
 	return o
 }
 

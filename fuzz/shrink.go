@@ -186,6 +186,7 @@ func (s *shrinker) hands() {
 func (s *shrinker) options() {
 	for _, edit := range []func(c *Case){
 		func(c *Case) { c.Bitmap = false },
+		func(c *Case) { c.PPL = 0 },
 		func(c *Case) { c.Mostly = -1 },
 		func(c *Case) { c.Large = 0 },
 		func(c *Case) { c.Inlines = 0 },

@@ -147,7 +147,7 @@ func (r *run) create() bool {
 	var members []raid.Member
 	for i := range r.Case.disks() {
 		o := r.Disk
-		o.Size, o.Inline, o.Block = r.dataAt()+r.sizeOf(i)+(64<<10), i < r.Inlines, r.block(i)
+		o.Size, o.Inline, o.Block = r.dataAt()+r.sizeOf(i)+r.tail(), i < r.Inlines, r.block(i)
 		d := r.w.Disk(name(i), o)
 		if !r.Assumed || i >= r.Members {
 			for k := range d.Image() {
@@ -273,11 +273,20 @@ func (r *run) excused(lba int64) bool {
 	}
 	p := r.lay.places(lba * sector)[0]
 	roles, tainted := r.tainted[p.row]
+	if r.PPL > 0 && !r.suspect(lba) { // the log closes the write hole: what nobody was writing can be computed
+		return false
+	}
 	ok := tainted && (r.computed(p.role) || roles>>p.role&1 != 0)
 	if ok {
 		r.seen["write hole"]++
 	}
 	return ok
+}
+
+// suspect says whether sector lba had writes under way when the array went down last, or before that and nobody has made sure of it since.
+func (r *run) suspect(lba int64) bool {
+	_, found := slices.BinarySearch(r.j.suspects, lba)
+	return found
 }
 
 // computed says whether a member's sectors may be computed from parities that are taken as they are: because it is missing, or, in raid6,

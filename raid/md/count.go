@@ -1,6 +1,10 @@
 package md
 
-import "slices"
+import (
+	"slices"
+
+	"graid/block"
+)
 
 // supported refuses arrays that cannot be run here, whoever is present.
 func (j *judge) supported() bool {
@@ -208,6 +212,7 @@ func (j *judge) readOnly() {
 			continue
 		}
 		switch {
+		case block.Classify(e.BitmapErr) == block.Media: // who loads it asks the others
 		case e.BitmapErr != nil:
 			say(e.Path + ": its bitmap cannot be used: " + e.BitmapErr.Error())
 		case e.Bitmap != nil && e.Bitmap.Version > bitmapNewest:

@@ -32,7 +32,7 @@ func bitmapRoom(n uint64) uint64 {
 // logRoom is how many sectors are kept free for what says where members may not agree: a partial parity log, or a bitmap, on a member of n sectors.
 func (s shape) logRoom(n uint64) uint64 {
 	if s.PPL {
-		return pplRoom
+		return s.pplRoom()
 	}
 	return bitmapRoom(n)
 }

@@ -19,7 +19,7 @@ type Examined struct {
 	Bitmap    *Bitmap
 	BitmapErr error // why there is no Bitmap, or why the one there is cannot be used
 	BadBlocks []BadBlock
-	PPL       *PPLHeader // the newest record of the log; nil when there is none, or it is damaged
+	PPL       *PPLHeader // the newest record of the log; nil when there is none, or it is damaged or cannot be read
 
 	// Err says why SB is nil, or must not be trusted. ErrNoSuperblock when there is nothing at all.
 	Err error
@@ -89,7 +89,11 @@ func (e *Examined) rest(ctx context.Context, dev block.Device) error {
 	}
 	if s.Features&FeatureBadBlocks != 0 {
 		b, err := read(ctx, dev, s.at(int64(s.BBLogOffset)), int64(s.BBLogSize)*Sector)
-		if err != nil {
+		switch {
+		case block.Classify(err) == block.Media:
+			e.Err = fmt.Errorf("bad block log: %w", err) // nobody knows what not to read
+			return nil
+		case err != nil:
 			return err
 		}
 		if e.BadBlocks, err = DecodeBadBlocks(b, s.BBLogShift); err != nil {
@@ -98,7 +102,7 @@ func (e *Examined) rest(ctx context.Context, dev block.Device) error {
 	}
 	if s.HasPPL() {
 		var err error
-		if e.PPL, _, err = ReadPPL(ctx, dev, s); err != nil {
+		if e.PPL, _, err = ReadPPL(ctx, dev, s); err != nil && block.Classify(err) != block.Media { // who recovers by it reads it again, and makes the best of it
 			return err
 		}
 	}
@@ -108,7 +112,11 @@ func (e *Examined) rest(ctx context.Context, dev block.Device) error {
 func (e *Examined) bitmap(ctx context.Context, dev block.Device) error {
 	at := e.SB.at(int64(e.SB.BitmapOffset))
 	head, err := read(ctx, dev, at, bitmapHead)
-	if err != nil {
+	switch {
+	case block.Classify(err) == block.Media:
+		e.BitmapErr = err // others have it too
+		return nil
+	case err != nil:
 		return err
 	}
 	m, err := DecodeBitmap(head)
@@ -122,7 +130,11 @@ func (e *Examined) bitmap(ctx context.Context, dev block.Device) error {
 	}
 	n := min(bitmapHead+int64(m.total()+7)/8, maxBitmapRead, e.Size-at)
 	whole, err := read(ctx, dev, at, n)
-	if err != nil {
+	switch {
+	case block.Classify(err) == block.Media:
+		e.Bitmap, e.BitmapErr = nil, err
+		return nil
+	case err != nil:
 		return err
 	}
 	e.Bitmap, e.BitmapErr = DecodeBitmap(whole)

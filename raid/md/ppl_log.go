@@ -86,25 +86,36 @@ func (s shape) ppl(d *Draft) error {
 			continue
 		}
 		sb.Features |= FeaturePPL
-		sb.PPLOffset, sb.PPLSize = pplOff, pplRoom
+		room := s.pplRoom()
+		sb.PPLOffset, sb.PPLSize = pplOff, uint16(room)
 		if sb.Version == V10 {
-			sb.PPLOffset = -(pplRoom + bbLogRoom)
+			sb.PPLOffset = -int16(room + bbLogRoom)
 		}
-		fits := sb.SuperOffset+pplOff+pplRoom+bbLogRoom <= sb.DataOffset
+		fits := sb.SuperOffset+pplOff+room+bbLogRoom <= sb.DataOffset
 		if sb.Version == V10 {
-			fits = sb.Size+pplRoom+bbLogRoom <= sb.SuperOffset
+			fits = sb.Size+room+bbLogRoom <= sb.SuperOffset
 		}
 		if !fits {
-			return fmt.Errorf("a partial parity log of %d bytes has no room on member %d: give a larger data offset", pplRoom*Sector, i)
+			return fmt.Errorf("a partial parity log of %d bytes has no room on member %d: give a larger data offset", room*Sector, i)
 		}
 	}
 	return nil
+}
+
+// pplRoom is how large the log of each member is, sectors.
+func (s shape) pplRoom() uint64 {
+	if s.PPLSize > 0 {
+		return uint64(s.PPLSize) / Sector
+	}
+	return pplRoom
 }
 
 // checkPPL refuses what a partial parity log does not go with.
 func (s shape) checkPPL() error {
 	switch {
 	case !s.PPL:
+	case s.PPLSize != 0 && (s.PPLSize < PPLLeast || s.PPLSize > pplMost || s.PPLSize%4096 != 0):
+		return fmt.Errorf("partial parity log of %d bytes: give a multiple of 4096 from %d to %d", s.PPLSize, PPLLeast, pplMost)
 	case s.Level != 5:
 		return fmt.Errorf("%s has no partial parity log: only raid5 has", LevelName(s.Level))
 	case s.Bitmap:
@@ -118,6 +129,7 @@ func (s shape) checkPPL() error {
 }
 
 const (
+	pplMost    = 8 << 20 // bytes: a superblock of version 1.0 has 16 bits, one of them a sign, for how many sectors before it the log begins
 	pplMembers = 64
 	pplStripe  = 1 << 32 / Sector // sectors: an entry has 32 bits for how many bytes were modified
 )

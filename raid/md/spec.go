@@ -20,6 +20,7 @@ type Spec struct {
 	Bitmap      bool
 	BitmapChunk int64 // of the array per bit; 0 = mdadm's choice
 	PPL         bool  // a partial parity log, which excludes a bitmap
+	PPLSize     int64 // of the log on each member; 0 = mdadm's choice, 1 MiB
 	AssumeClean bool  // the redundancy is right already: nothing will be resynced
 	Name        string
 	Homehost    string    // goes in front of Name
