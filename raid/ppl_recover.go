@@ -33,14 +33,21 @@ func (a *Array) openLog(d *md.Decision) error {
 	if !a.writable {
 		return nil
 	}
+	a.meta.Lock()
+	defer a.unlock()
+	if (d.Dirty || d.ForceClean) && a.view.Load().Readable.Count() < a.geo.Roles {
+		// Logs are emptied with the next superblocks. A member that is missing now may be back after a crash, and then needs what they say, unless
+		// superblocks say that it is out.
+		if err := a.markAs(markDirty); err != nil {
+			return err
+		}
+	}
 	p.unsynced = a.view.Load().Synced < a.geo.SyncSize
 	a.ppl = p
 	a.becomeRing()
 	if !clean {
 		return nil
 	}
-	a.meta.Lock()
-	defer a.unlock()
 	return a.markAs(markClean)
 }
 

@@ -295,3 +295,49 @@ func TestOneRecordBecomesARing(t *testing.T) {
 		}
 	}
 }
+
+// TestOutBeforeLogsAreEmptied: a member was missing when the array recovered by its logs, that recovery was cut, and now the member is back: either
+// superblocks say that it is out, or the logs say still what was under way.
+func TestOutBeforeLogsAreEmptied(t *testing.T) {
+	g := newLoggedRig(t, 4, md.Spec{Chunk: 4096, AssumeClean: true}, 24)
+	a := g.open()
+	require.NoError(t, block.WriteAt(ctx, a, noise(1, 64<<10), 0))
+	require.NoError(t, block.Sync(ctx, a))
+	require.NoError(t, write(a, 0, 4096, 9))      // onto m0, in the log of m3
+	require.NoError(t, write(a, 4*4096, 4096, 9)) // onto m0, in the log of m2
+	data := int64(g.super(0).DataOffset) * md.Sector
+	for _, row := range []struct {
+		member int
+		at     int64
+	}{{3, 0}, {2, 4096}} { // the parities did not come through
+		require.NoError(t, block.WriteAt(ctx, g.disks[row.member], noise(1, 4096), data+row.at))
+	}
+	for _, f := range g.faulty {
+		f.PowerOff()
+	}
+	_ = a.Close()
+	saved := g.disks
+	for cut := 1; ; cut++ {
+		g.disks, g.opts.Run = clones(saved), true
+		members := g.wrap()
+		members[0].Dev = nil
+		g.cutAfter(cut, -1, 0)
+		a, err := Assemble(ctx, members, g.opts)
+		for i, f := range g.faulty {
+			f.PowerOff()
+			require.NoError(t, f.Survivors(rand.New(rand.NewPCG(uint64(cut), 1)), g.disks[i]))
+		}
+		if err == nil {
+			_ = a.Close()
+		}
+		b := g.open()
+		require.NoError(t, b.Wait(ctx))
+		if b.Status().Degraded == 0 {
+			agrees(t, b)
+		}
+		require.NoError(t, b.Close())
+		if err == nil {
+			break
+		}
+	}
+}
