@@ -63,6 +63,10 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 		if m.state == MemberReplacement {
 			sb.Features |= md.FeatureReplacement | md.FeatureRecovery
 			sb.RecoveryOffset = uint64(m.saved / md.Sector)
+			if m.saved >= a.geo.Rows { // all of it is on the media, and whatever is written since is written to it too
+				sb.Features &^= md.FeatureRecovery
+				sb.RecoveryOffset = 0
+			}
 		} else {
 			sb.Features &^= md.FeatureReplacement
 		}

@@ -182,7 +182,15 @@ func (a *Array) takeOver(role int, t *member) (done bool, err error) {
 	a.meta.Lock()
 	defer a.unlock()
 	for {
+		// Its own superblock says that it is complete before any other calls it a member: if the crash comes in between, it is believed, and need
+		// not be filled again.
 		dead, why := a.flushAll()
+		if dead == 0 && a.twin(role) == t {
+			if dead, err = a.commit(); err != nil {
+				return false, err
+			}
+			why = a.unwritten
+		}
 		if a.twin(role) != t || a.view.Load().broken != nil {
 			return false, nil
 		}
