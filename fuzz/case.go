@@ -84,6 +84,8 @@ type Life struct {
 	Aim     bool   // some sectors of victims, in rows that the last crash left open, cannot be read from the beginning
 	Glances int    // so many tasks look, before the clients begin, at what the last crash left open
 	Hand    []Step // what the owner does beside the clients
+	Record  bool   // some sectors of victims do not hold what they should, and their bad block logs say so, as some other computer left them
+	Located bool   // Rot spoils whatever it likes, and a repair finds out who is wrong
 	Rot     bool   // nothing but a check and a repair, of redundancy that is not right
 	End     End
 	Steps   int64    // after so many steps, unless it is Stop
@@ -354,6 +356,9 @@ func (c *Case) sizeOf(disk int) int64 {
 	}
 	return slices.Max(c.Sizes)
 }
+
+// diskSize is a disk's size, bytes.
+func (c *Case) diskSize(disk int) int64 { return c.dataAt() + c.sizeOf(disk) + c.tail() }
 
 // block is what a disk takes requests in multiples of, bytes.
 func (c *Case) block(disk int) int64 {

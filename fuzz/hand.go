@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -24,18 +25,23 @@ type Step struct {
 
 // What an owner does.
 const (
-	handFail   = "fail"
-	handRemove = "remove"
-	handAdd    = "add" // a disk as a new one, whatever was on it
-	handCheck  = "check"
-	handRepair = "repair"
-	handIdle   = "idle"
-	handLimit  = "limit"
-	handAwait  = "await" // the end of background work
+	handFail    = "fail"
+	handRemove  = "remove"
+	handAdd     = "add" // a disk as a new one, whatever was on it
+	handCheck   = "check"
+	handRepair  = "repair"
+	handLocate  = "locate"   // a repair that rewrites who is wrong
+	handReplace = "replace"  // a disk, by any spare
+	handReAdd   = "readd"    // a disk, only as the member that it was
+	handBitmap  = "bitmap"   // is added
+	handPlain   = "nobitmap" // it is removed
+	handIdle    = "idle"
+	handLimit   = "limit"
+	handAwait   = "await" // the end of background work
 )
 
 // onDisks are those that are about one disk.
-var onDisks = []string{handFail, handRemove, handAdd}
+var onDisks = []string{handFail, handRemove, handAdd, handReplace, handReAdd}
 
 // MarshalText writes what UnmarshalText reads.
 func (s Step) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
@@ -54,7 +60,7 @@ func (s Step) String() string {
 // UnmarshalText reads the text of a Step.
 func (s *Step) UnmarshalText(b []byte) (err error) {
 	words := strings.Fields(string(b))
-	bad := fmt.Errorf("%q: give a time, and fail, remove or add with a disk, limit with bytes per second, check, repair, idle or await", b)
+	bad := fmt.Errorf("%q: give a time, and fail, remove, add, readd or replace with a disk, limit with bytes per second, check, repair, locate, bitmap, nobitmap, idle or await", b)
 	if len(words) < 2 {
 		return bad
 	}
@@ -68,7 +74,7 @@ func (s *Step) UnmarshalText(b []byte) (err error) {
 		_, err = fmt.Sscanf(rest, "m%d", &s.Disk)
 	case s.What == handLimit:
 		_, err = fmt.Sscanf(rest, "%d", &s.Rate)
-	case !slices.Contains([]string{handCheck, handRepair, handIdle, handAwait}, s.What) || rest != "":
+	case !slices.Contains([]string{handCheck, handRepair, handLocate, handIdle, handAwait, handBitmap, handPlain}, s.What) || rest != "":
 		err = bad
 	}
 	return err
@@ -186,7 +192,7 @@ func (r *run) hand(a *raid.Array) {
 		if r.host.Sleep(s.Wait); r.err != nil || r.broken {
 			return
 		}
-		if s.Disk >= len(r.disks) || s.What == handAdd && r.haunted(s.Disk) {
+		if s.Disk >= len(r.disks) || (s.What == handAdd || s.What == handReAdd) && r.haunted(s.Disk) {
 			continue // the first of a case that was made smaller
 		}
 		r.w.Log("hand", s.String())
@@ -216,13 +222,26 @@ func (r *run) take(a *raid.Array, s Step) error {
 		return a.Fail(ctx, r.paths[s.Disk])
 	case handRemove:
 		return a.Remove(ctx, r.paths[s.Disk])
-	case handAdd:
+	case handReplace:
+		r.asked[s.Disk] = true
+		return a.Replace(ctx, r.paths[s.Disk], "")
+	case handBitmap:
+		return a.AddBitmap(ctx, 4096)
+	case handPlain:
+		return a.RemoveBitmap(ctx)
+	case handLocate:
+		return a.RepairWith(raid.RepairOptions{Locate: true, Rest: s.Wait%2 == 0})
+	case handAdd, handReAdd:
 		if r.paths[s.Disk] == "" {
 			r.paths[s.Disk] = name(s.Disk)
 		}
+		before := bytes.Clone(r.disks[s.Disk].Image())
 		d := r.disks[s.Disk].Open()
-		err := a.Add(ctx, raid.Member{Path: r.paths[s.Disk], Dev: d}, raid.AddOptions{Rand: &source{r.w.Rand(name(s.Disk), fmt.Sprintf("uuid of life %d at %v", r.number, r.w.Now()))}})
+		err := a.Add(ctx, raid.Member{Path: r.paths[s.Disk], Dev: d}, raid.AddOptions{ReAdd: s.What == handReAdd, Rand: &source{r.w.Rand(name(s.Disk), fmt.Sprintf("uuid of life %d at %v", r.number, r.w.Now()))}})
 		if err != nil {
+			if s.What == handReAdd && strings.Contains(err.Error(), "cannot be re-added") && !bytes.Equal(before, r.disks[s.Disk].Image()) {
+				r.fail("%v was refused, and something was written: %w", s, err)
+			}
 			return errors.Join(err, d.Close())
 		}
 		r.failed[s.Disk] = false
@@ -241,6 +260,16 @@ func (r *run) take(a *raid.Array, s Step) error {
 	return nil
 }
 
+// anySpareFaulty says whether something may be wrong with a disk beside the members, or that is in use for one.
+func (r *run) anySpareFaulty() bool {
+	for d := range r.disks {
+		if r.victim(d) && r.faulty(d) {
+			return true
+		}
+	}
+	return false
+}
+
 // excuses says whether a step may be refused so.
 func (r *run) excuses(s Step, err error) bool {
 	says := func(text string) bool { return strings.Contains(err.Error(), text) }
@@ -249,7 +278,15 @@ func (r *run) excuses(s Step, err error) bool {
 		return true
 	case s.What == handRemove:
 		return says("in use") || r.faulty(s.Disk)
-	case s.What == handAdd:
+	case s.What == handReplace:
+		return says("only a member that is in sync") || says("is being replaced") || says("to replace it with") || says("not used") && r.anySpareFaulty()
+	case s.What == handBitmap:
+		return says("has a bitmap already") || says("partial parity log")
+	case s.What == handPlain:
+		return says("has no bitmap")
+	case s.What == handReAdd && says("cannot be re-added"):
+		return true
+	case s.What == handAdd, s.What == handReAdd:
 		return says("is a member of this array already") || says("has blocks of") && r.block(s.Disk) == 4096 || r.faulty(s.Disk)
 	}
 	return false

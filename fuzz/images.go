@@ -11,6 +11,7 @@ import (
 
 // assemble starts the array, or judges why it does not start: then it returns nil, or what force started.
 func (r *run) assemble() *raid.Array {
+	r.record()
 	r.recall()
 	offered := r.offered()
 	o := r.look(offered)
@@ -28,6 +29,7 @@ func (r *run) assemble() *raid.Array {
 			members = append(members, raid.Member{Path: "copy", Dev: r.disks[r.life.Twice].Open()})
 		}
 		r.seats = slices.Repeat([]int{-1}, r.Members)
+		r.replacing = slices.Clone(o.twin)
 		for role, here := range o.here {
 			if r.lost[role] = !here; here {
 				r.seats[role] = o.disk[role]
@@ -59,7 +61,7 @@ func (r *run) assemble() *raid.Array {
 		r.seen["refused, forced"]++
 		r.halfMade()
 		if a, err = open(true, false); err == nil {
-			r.forced = true
+			r.forced, r.forcedOnce = true, true
 			r.believes(o, a.Status())
 			return a
 		}
@@ -97,7 +99,7 @@ func (r *run) images(state raid.Status, closed error) {
 		}
 	}
 	for d, failed := range r.failed {
-		if role := slices.Index(o.disk, d); failed && !r.Beyond && role >= 0 {
+		if role := max(slices.Index(o.disk, d), slices.Index(o.twin, d)); failed && !r.Beyond && role >= 0 {
 			r.fail("closed: %s has failed, and the superblocks say that it has role %d", name(d), role)
 			return
 		}
@@ -142,6 +144,8 @@ func (r *run) images(state raid.Status, closed error) {
 		r.copies(o, agrees)
 	}
 	r.content(o, agrees, closed == nil)
+	r.copied(o, "closed")
+	r.bitmaps(o, "closed")
 }
 
 // twoBad says whether who has a role of a raid6 has a bad sector near one of another member: within what is rewritten together.
@@ -165,8 +169,10 @@ func (r *run) twoBad(o outlook, role int) bool {
 }
 
 // at is a sector of a role's data area, nil if it cannot be read and nobody knows what it held.
-func (r *run) at(o outlook, role int, row int64) []byte {
-	d := o.disk[role]
+func (r *run) at(o outlook, role int, row int64) []byte { return r.on(o, o.disk[role], row) }
+
+// on is at for a disk.
+func (r *run) on(o outlook, d int, row int64) []byte {
 	from := o.supers[d].dataAt + row
 	if o.supers[d].isBad(from) || r.disks[d].IsBad(from) && r.disks[d].Image()[from] == 0xEE {
 		return nil

@@ -14,7 +14,7 @@ import (
 func (r *run) live() {
 	l := r.life
 	r.host, r.lost, r.unsynced, r.cut, r.h = r.w.Host(fmt.Sprintf("life%d", r.number)), make([]bool, r.Members), false, false, newHistory()
-	r.failed, r.forced = make([]bool, len(r.disks)), false
+	r.failed, r.asked, r.forced = make([]bool, len(r.disks)), make([]bool, len(r.disks)), false
 	over, ended := r.host.NewEvent(), false
 	end := func(cut bool) {
 		if !ended {
@@ -55,6 +55,10 @@ func (r *run) live() {
 		r.seen[l.End.String()]++
 		r.crashed()
 		r.filled()
+		if o := r.look(r.everybody()); o.fresh != nil && r.err == nil {
+			r.copied(o, "cut")
+			r.bitmaps(o, "cut")
+		}
 	}
 	if r.w.Steps() > maxSteps {
 		r.fail("too long")

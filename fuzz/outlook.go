@@ -13,6 +13,7 @@ type outlook struct {
 	supers []*super // by disk; nil: not offered
 	disk   []int    // by role: who has it, in sync or being filled; -1: nobody
 	here   []bool   // by role: in sync
+	twin   []int    // by role: who is being filled to replace who has it; -1: nobody
 	spares []int    // disks
 	dirty  bool
 	enough bool
@@ -21,7 +22,7 @@ type outlook struct {
 
 // look reads the images of the disks offered.
 func (r *run) look(offered []int) outlook {
-	o := outlook{supers: make([]*super, len(r.disks)), disk: slices.Repeat([]int{-1}, r.Members), here: make([]bool, r.Members)}
+	o := outlook{supers: make([]*super, len(r.disks)), disk: slices.Repeat([]int{-1}, r.Members), here: make([]bool, r.Members), twin: slices.Repeat([]int{-1}, r.Members)}
 	for _, d := range offered {
 		s := r.super(d)
 		if o.supers[d] = s; s == nil || s.role(s.number) < 0 {
@@ -54,12 +55,15 @@ func (r *run) look(offered []int) outlook {
 // seat finds who has which role. The freshest alone says who is whom: of one that is two events behind nothing is believed, nor of one that
 // has no role by its own account, but that it is a spare. Of spares nobody else keeps a record: the freshest of a number is that.
 func (o *outlook) seat() {
+	var twins []int
 	for d, s := range o.supers {
 		if s == nil {
 			continue
 		}
 		own, role := s.role(s.number), o.fresh.role(s.number)
 		switch {
+		case own >= 0 && role >= 0 && s.events+1 >= o.fresh.events && s.replaces:
+			twins = append(twins, d)
 		case own >= 0 && role >= 0 && s.events+1 >= o.fresh.events:
 			o.disk[role], o.here[role] = d, !s.filling
 		case own == spare && role == spare:
@@ -70,6 +74,14 @@ func (o *outlook) seat() {
 			case o.supers[o.spares[same]].events < s.events:
 				o.spares[same] = d
 			}
+		}
+	}
+	for _, d := range twins { // who was to be replaced may be gone
+		switch role := o.fresh.role(o.supers[d].number); {
+		case o.disk[role] < 0:
+			o.disk[role], o.here[role] = d, !o.supers[d].filling
+		case o.here[role]:
+			o.twin[role] = d
 		}
 	}
 }
@@ -116,6 +128,12 @@ func (r *run) believes(o outlook, s raid.Status) {
 			}
 		}
 	}
+	for role, d := range o.twin {
+		if d >= 0 {
+			want = append(want, fmt.Sprintf("%d: %s to replace it", role, r.paths[d]))
+			r.seen["started in mid-replacement"]++
+		}
+	}
 	for _, d := range o.spares {
 		want = append(want, "spare "+r.paths[d])
 	}
@@ -125,6 +143,8 @@ func (r *run) believes(o outlook, s raid.Status) {
 			got = append(got, "spare "+m.Path)
 		case m.State == raid.MemberMissing:
 			got = append(got, fmt.Sprintf("%d: missing", m.Role))
+		case m.State == raid.MemberReplacement:
+			got = append(got, fmt.Sprintf("%d: %s to replace it", m.Role, m.Path))
 		case m.State == raid.MemberRebuilding:
 			got = append(got, fmt.Sprintf("%d: %s recovering", m.Role, m.Path))
 		case m.State == raid.MemberInSync:
@@ -144,7 +164,7 @@ func (r *run) believes(o outlook, s raid.Status) {
 // them, or they without it, cannot be told from that, and the owner has to say.
 func (r *run) strangers(o outlook) (list []int) {
 	for d, s := range o.supers {
-		if s == nil || slices.Contains(o.disk, d) || s.role(s.number) < 0 {
+		if s == nil || slices.Contains(o.disk, d) || slices.Contains(o.twin, d) || s.role(s.number) < 0 {
 			continue
 		}
 		common := false
@@ -169,5 +189,8 @@ func (r *run) replaced(a *raid.Array) {
 	}
 	if s.Degraded > 0 && idle && !r.broken && !r.Beyond && r.err == nil {
 		r.fail("%d members are missing, and nobody stands in for them: %v", s.Degraded, s.Members)
+	}
+	if slices.ContainsFunc(s.Members, func(m raid.MemberStatus) bool { return m.State == raid.MemberReplacement }) && !r.broken && !r.Beyond && r.err == nil {
+		r.fail("somebody is to be replaced still: %v", s.Members)
 	}
 }

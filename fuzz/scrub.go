@@ -29,11 +29,17 @@ func (r *run) scrub(a *raid.Array) {
 	}
 	_ = a.Wait(ctx)
 	before := r.areas()
-	pieces := r.rot()
+	located := r.life.Located && r.locates()
+	pieces := r.rot(located)
+	repair := a.Repair
+	if located {
+		repair = func() error { return a.RepairWith(raid.RepairOptions{Locate: true}) }
+		r.seen["located"]++
+	}
 	after := r.areas()
 	r.rotten = true
 	defer func() { r.rotten = false }()
-	for i, work := range []func() error{a.Check, a.Check, a.Repair, a.Check} {
+	for i, work := range []func() error{a.Check, a.Check, repair, a.Check} {
 		if err := work(); err != nil {
 			r.fail("scrub: %w", err)
 			return
@@ -66,8 +72,13 @@ func (r *run) areas() (list [][]byte) {
 	return list
 }
 
-// rot spoils parity, or copies that are not the first, and says in how many different pieces of 4 KiB.
-func (r *run) rot() int64 {
+// locates says whether redundancy can tell who is wrong: one unknown more than it can compute.
+func (r *run) locates() bool {
+	return r.lay.second != nil || r.lay.parity == nil && len(r.lay.places(0)) >= 3
+}
+
+// rot spoils parity, or copies that are not the first, or anything, and says in how many different pieces of 4 KiB.
+func (r *run) rot(anywhere bool) int64 {
 	rng := r.w.Rand(fmt.Sprintf("rot of life %d", r.number), "sectors")
 	pieces := map[int64]bool{}
 	for range 1 + rng.IntN(3) {
@@ -81,6 +92,12 @@ func (r *run) rot() int64 {
 		} else {
 			copies := r.lay.places(rng.Int64N(r.lay.size()/sector) * sector)
 			p = copies[1+rng.IntN(len(copies)-1)]
+			if anywhere {
+				p = copies[rng.IntN(len(copies))]
+			}
+		}
+		if r.lay.parity != nil && anywhere {
+			p.role = rng.IntN(r.Members)
 		}
 		if pieces[p.row/4096] {
 			continue // spoilt twice it might be right again

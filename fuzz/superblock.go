@@ -12,7 +12,10 @@ type super struct {
 	used           int64 // bytes of each member
 	filling        bool  // it is not in sync: it has what it should have below filled, bytes of its data area
 	filled         int64
+	replaces       bool    // it is being filled to replace the member of the same role
 	pplAt, pplSize int64   // of one with a partial parity log: where that begins, from the superblock, and its length, bytes
+	bits           bool    // it has a bitmap,
+	bitsAt, logAt  int64   // and where that begins, and the bad block log, from the superblock, bytes
 	bad            []int64 // its bad block log: where a run begins on the device, and where it ends, bytes
 }
 
@@ -27,12 +30,13 @@ func readSuper(image []byte, at int64) *super {
 	}
 	s := &super{
 		used: int64(u64(b[80:])) * sector, dataAt: int64(u64(b[128:])) * sector, dataOf: int64(u64(b[136:])) * sector,
-		filling: u32(b[8:])&2 != 0, filled: int64(u64(b[152:])) * sector, number: int(u32(b[160:])), events: u64(b[200:]), resync: u64(b[208:]),
+		filling: u32(b[8:])&2 != 0, replaces: u32(b[8:])&16 != 0, filled: int64(u64(b[152:])) * sector, number: int(u32(b[160:])), events: u64(b[200:]), resync: u64(b[208:]),
 	}
+	s.bits, s.bitsAt, s.logAt = u32(b[8:])&1 != 0, int64(int32(u32(b[96:])))*sector, int64(int32(u32(b[188:])))*sector
 	if u32(b[8:])&(1024|2048) != 0 {
 		s.pplAt, s.pplSize = int64(int16(u16(b[96:])))*sector, int64(u16(b[98:]))*sector
 	}
-	if log := at + int64(int32(u32(b[188:])))*sector; u32(b[8:])&8 != 0 && log < int64(len(image)) {
+	if log := at + int64(int32(u32(b[188:])))*sector; u32(b[8:])&8 != 0 && log >= 0 && log < int64(len(image)) { // of a superblock alone the log is not to be had
 		for e := u64(image[log:]); e != 1<<64-1; e = u64(image[log:]) {
 			s.bad = append(s.bad, int64(e>>10)*sector, int64(e>>10+e&0x3ff)*sector)
 			log += 8

@@ -78,28 +78,33 @@ type run struct {
 
 	tainted map[int64]uint64 // rows of a parity array whose parity may not be the sum: a cut came while they were written. A set of the
 	// roles that may have been computed from it since
+	marked     map[int]bool // disks that have had sectors in their bad block logs
+	forcedOnce bool         // some life was started by force
+
 	whole  bool // every other row had its parity made right
 	spoilt bool // some member has had sectors that could not be read
 
 	// Of this life.
-	number   int
-	life     Life
-	host     *sim.Host
-	paths    []string // by disk; of one that was not offered, none
-	seats    []int    // by role: the disk that has it and is in sync; -1: none
-	lost     []bool   // by role: missing, failed, or not filled yet
-	failed   []bool   // by disk: failed in this life
-	forced   bool     // it was dirty, and is taken for clean
-	torn     bool     // it went down dirty: copies, or data and parity, may have differed when this life began
-	unsynced bool     // and resync is not done
-	broken   bool
-	rotten   bool // redundancy was spoilt on purpose
-	cut      bool
+	number    int
+	life      Life
+	host      *sim.Host
+	paths     []string // by disk; of one that was not offered, none
+	seats     []int    // by role: the disk that has it and is in sync; -1: none
+	replacing []int    // by role: who was being filled in place of who has it when this life began; -1: nobody
+	asked     []bool   // by disk: the owner wants it replaced
+	lost      []bool   // by role: missing, failed, or not filled yet
+	failed    []bool   // by disk: failed in this life
+	forced    bool     // it was dirty, and is taken for clean
+	torn      bool     // it went down dirty: copies, or data and parity, may have differed when this life began
+	unsynced  bool     // and resync is not done
+	broken    bool
+	rotten    bool // redundancy was spoilt on purpose
+	cut       bool
 }
 
 // Run runs the world of c and judges it. Of one that fails the last lines are kept, at least 200.
 func Run(c Case, lines int) *Report {
-	r := &run{Case: c, w: sim.New(c.Seed), tainted: map[int64]uint64{}, seen: map[string]int{}}
+	r := &run{Case: c, w: sim.New(c.Seed), tainted: map[int64]uint64{}, seen: map[string]int{}, marked: map[int]bool{}}
 	defer r.w.Close()
 	r.w.Keep(max(lines, 200))
 	rep := &Report{Case: c, Seen: r.seen}
@@ -147,7 +152,7 @@ func (r *run) create() bool {
 	var members []raid.Member
 	for i := range r.Case.disks() {
 		o := r.Disk
-		o.Size, o.Inline, o.Block = r.dataAt()+r.sizeOf(i)+r.tail(), i < r.Inlines, r.block(i)
+		o.Size, o.Inline, o.Block = r.diskSize(i), i < r.Inlines, r.block(i)
 		d := r.w.Disk(name(i), o)
 		if !r.Assumed || i >= r.Members {
 			for k := range d.Image() {
@@ -313,7 +318,7 @@ func (r *run) ailing(role int) bool {
 
 // faulty says whether something may be wrong with a disk in this life.
 func (r *run) faulty(disk int) bool {
-	return r.disks[disk].BadSectors() > 0 || slices.ContainsFunc(r.life.Faults, func(f fault.Rule) bool { return f.Member == name(disk) })
+	return r.marked[disk] || r.disks[disk].BadSectors() > 0 || slices.ContainsFunc(r.life.Faults, func(f fault.Rule) bool { return f.Member == name(disk) })
 }
 
 func (r *run) anyAiling() bool {
@@ -350,7 +355,7 @@ func (r *run) hear(e raid.Event) {
 	case raid.EventSpareActive:
 		role := -1
 		_, _ = fmt.Sscanf(e.Detail, "role %d", &role)
-		if role < 0 || role >= r.Members || !r.lost[role] {
+		if role < 0 || role >= r.Members || !r.lost[role] && r.replacing[role] < 0 && !r.asked[r.seats[role]] {
 			r.fail("%s says that it is filled: %s", e.Member, e.Detail)
 			return
 		}

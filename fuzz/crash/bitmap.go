@@ -9,7 +9,6 @@ import (
 // bitmap says since that was last seen. So every row that does not agree must have its bit, in the bitmap of every member that is believed.
 
 const (
-	bitmapAt    = superAt + 8 // the sector
 	bitmapChunk = 4096
 	bitmapBits  = 256 // the byte at which bits begin
 )
@@ -21,7 +20,7 @@ func (g *ground) bitmaps(o *outlook, lost uint8) error {
 			continue
 		}
 		m := o.disk[role]
-		b := g.disks[m].now[bitmapAt*sector:]
+		b := g.disks[m].now[o.supers[m].logAt*sector:]
 		u32, u64 := binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
 		events, cleared := u64(b[24:]), u64(b[32:])
 		switch {
@@ -36,8 +35,8 @@ func (g *ground) bitmaps(o *outlook, lost uint8) error {
 				agree, seats[x] = agree|1<<x, x
 			}
 		}
-		for at := dataAt; at < dataAt+int(g.Chunks)*perChunk; at++ {
-			bit := (at - dataAt) * sector / bitmapChunk
+		for at := g.dataAt(); at < g.dataAt()+int(g.Chunks)*perChunk; at++ {
+			bit := (at - g.dataAt()) * sector / bitmapChunk
 			if b[bitmapBits+bit/8]>>(bit%8)&1 == 0 && g.rotten>>at&1 == 0 && !g.agree(at, agree, &seats) {
 				return fmt.Errorf("row %d of members %b does not agree, and the bitmap of member %d (event %d, cleared at %d) does not have it",
 					at, agree, m, events, cleared)
@@ -75,4 +74,13 @@ func (g *ground) agree(at int, members uint8, seats *[8]int) bool {
 		}
 	}
 	return true
+}
+
+// bitsOrLog says whether a sector is of what says where members need not agree: a bitmap, or a partial parity log.
+func (g *ground) bitsOrLog(at int) bool {
+	const first = superAt + 8
+	if g.PPL {
+		return at >= first && at < first+pplSectors
+	}
+	return g.redundant() && at == first
 }

@@ -61,14 +61,17 @@ func TestCrash(t *testing.T) {
 		if s.redundant() {
 			list = slices.Concat(list, fewMore, owners[i%len(owners):][:1])
 		}
-		if s.Members <= 3 && s.Losses == 1 && !s.Bitmap {
+		switch {
+		case s.PPL:
+			how.Exhaustive, how.Random, how.Torn = 4, 8, 1 // every write has a record beside it
+		case s.Members <= 3 && s.Losses == 1 && !s.Bitmap:
 			how.Seconds = 32
 		}
 		if s.Members >= 4 {
 			how = Scope{Exhaustive: 5, Random: 16, Seconds: 256} // what may be lost together, and torn, is a great deal
 		}
 		if s.Members >= 5 {
-			how.Exhaustive, how.Random = 4, 8
+			how.Exhaustive, how.Random, how.Seconds = 4, 4, 512
 		}
 		if small {
 			list, how = list[len(list)-3:len(list)-2], Scope{Exhaustive: 3, Random: 4, Seconds: 256}

@@ -15,7 +15,6 @@ const (
 	sector     = 512
 	memberSize = 64 * sector
 	superAt    = 8 // the sector of a 1.2 superblock
-	dataAt     = 32
 	chunk      = 4 << 10
 	perChunk   = chunk / sector
 )

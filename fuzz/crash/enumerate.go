@@ -113,6 +113,9 @@ func (e *enumerator) losses(m *moment) (list []loss) {
 	if m.from >= e.h.filled { // somebody has the role of who failed
 		out, free = 0, e.h.failing&^e.h.added
 	}
+	if e.h.replaced != 0 && e.h.failing == 0 {
+		out, free = 0, e.h.replaced // either of them will do
+	}
 	for set := range uint8(1) << e.disksOf(e.h) {
 		switch used := set &^ free; {
 		case set != 0 && bits.OnesCount8(used|out) > e.Losses && used != 0, set&free != 0 && used != 0:

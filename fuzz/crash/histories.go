@@ -3,7 +3,7 @@ package crash
 import "fmt"
 
 // owners is what the owner of an array with redundancy does besides: each shape has one of these in every test run, and all by TestDepth.
-var owners = []string{"L0 A c F", "+c +K", "L0 R0 A0 +c F", "rot P", "A +c L0 W F", "+L0 A W", "c L0 R0 d A0 W C", "+P +d F"}
+var owners = []string{"L0 A c F", "+c +K", "L0 R0 A0 +c F", "rot P", "A +c L0 W F", "+L0 A W", "c L0 R0 d A0 W C", "+P +d F", "A V0 c W F", "A V0 +c F", "A V0 +L0 +c F", "A V0 +L0 +c W F"}
 
 // Histories is every history of so many writes, of a bounded alphabet, in an order that is always the same: the shorter the history the larger
 // the alphabet. A step of the array's owner comes before, between, beside or after them.
@@ -42,6 +42,11 @@ func (s *Shape) Histories(writes int) (list []string) {
 	}
 	if s.redundant() && writes == 1 {
 		list = append(list, owners...)
+		if s.Bitmap {
+			list = append(list, "U c F", "+U +c F")
+		} else if !s.PPL {
+			list = append(list, "M c F", "+M +c F", "M L0 c R0 A0 W F", "+c M +d U F")
+		}
 		list = append(list, "dirty C", "dirty Q", "dirty L0 Q", "dirty L1 C", "L0 C", "L1 Q", "dirty G0 Q")
 		for i := range 8 {
 			for _, h := range []string{"dirty L0 Q", "dirty +L0 +c F", "+c +L1 F", "dirty +d +L1 C", "+c +d F", "dirty +a +e Q", "dirty +B +L0 +h F", "+c +G1 F", "a +d +G0 C"} {

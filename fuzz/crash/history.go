@@ -18,6 +18,7 @@ import (
 //	a b c d e f g   writes: of one sector, within a chunk, across two, a stripe, across two stripes, a chunk, and one that overlaps some of these
 //	z x             zeroes, a discard
 //	F Q C L0 G0     a flush, a quiet second, close; member 0 fails by hand; it is gone and nobody knows yet
+//	V0 M U          member 0 is replaced by a spare; a bitmap is added; it is removed
 //	A A0 R0         a blank disk, or member 0, is added; member 0 is removed
 //	W K P           the end of background work; a check, or a repair, until it is over
 //	h               a write of the first sector of the second stripe
@@ -58,6 +59,7 @@ type lived struct {
 	failed     int    // and since when somebody was at it; never: nobody
 	added      uint8  // disks that were added, as a set,
 	filled     int    // and since when the role of who failed is known to be theirs; never: it is not
+	replaced   uint8  // member 0 and who is to replace it, as a set
 	rotten     uint64 // rows whose parity was spoilt before it began
 }
 
@@ -195,8 +197,8 @@ func (p *player) step(word string, host sched.Sched) func() {
 	case name == "B":
 		h.unreadable = true
 		d := p.disks[2%p.Members]
-		return func() { d.bad |= span(dataAt+int(p.Chunks)*perChunk-4, 4) }
-	case slices.Contains([]string{"A", "A0", "R0", "W", "K", "P"}, name):
+		return func() { d.bad |= span(p.dataAt()+int(p.Chunks)*perChunk-4, 4) }
+	case slices.Contains([]string{"A", "A0", "R0", "W", "K", "P", "V0", "M", "U"}, name):
 		return func() { p.check(p.own(name)) }
 	case name == "Q":
 		return func() { host.Sleep(3 * quiet) }

@@ -10,7 +10,7 @@ import (
 func (g *ground) learn() error {
 	g.places = make([][]place, g.sectors)
 	copies := map[int]int{1: g.Members, 10: 2}[g.Level]
-	for at := dataAt; at < 64; at++ {
+	for at := g.dataAt(); at < 64; at++ {
 		for m := range g.Members {
 			b := g.base.m[m][at*sector : (at+1)*sector]
 			if lba := int(b[1]); lba < g.sectors && g.version(lba, b) == vBase {
@@ -28,7 +28,7 @@ func (g *ground) learn() error {
 	if !g.parity() {
 		return nil
 	}
-	for at := dataAt; at < dataAt+int(g.Chunks)*perChunk; at++ {
+	for at := g.dataAt(); at < g.dataAt()+int(g.Chunks)*perChunk; at++ {
 		rest := ^g.data[at] & (1<<g.Members - 1)
 		g.q[at] = -1
 		if g.Level == 6 && bits.OnesCount8(rest) == 2 {

@@ -19,6 +19,17 @@ func (p *player) own(word string) error {
 		return p.scrub(p.a.Check, true)
 	case "P":
 		return p.scrub(p.a.Repair, false)
+	case "V0":
+		p.h.replaced = 1 | 1<<p.Members
+		err := p.a.Replace(ctx, memberName(0), "")
+		if p.h.failing&1 != 0 {
+			return nil // it failed first, or while it was replaced
+		}
+		return err
+	case "M":
+		return p.a.AddBitmap(ctx, bitmapChunk)
+	case "U":
+		return p.a.RemoveBitmap(ctx)
 	case "A":
 		added = p.Members
 	}
@@ -43,12 +54,12 @@ func (p *player) scrub(begin func() error, quiet bool) error {
 		for i, d := range p.disks {
 			p.images[i] = d.now
 		}
-		if p.parity() && p.h.rotten != 0 && !p.agrees(dataAt, p.images[:p.Members]) {
+		if p.parity() && p.h.rotten != 0 && !p.agrees(p.dataAt(), p.images[:p.Members]) {
 			return errors.New("repaired, and the parity is not the sum")
 		}
 	}
 	for _, e := range t.entries[before:] {
-		if quiet && requests == 0 && !e.flush && e.first >= dataAt {
+		if quiet && requests == 0 && !e.flush && e.first >= p.dataAt() {
 			return fmt.Errorf("a check wrote sector %d of member %d", e.first, e.member)
 		}
 	}
@@ -64,13 +75,13 @@ func (g *ground) rot(h *lived) {
 		d.load(h.from)
 	}
 	parity := 0
-	for g.data[dataAt]>>parity&1 != 0 {
+	for g.data[g.dataAt()]>>parity&1 != 0 {
 		parity++
 	}
 	bad := make([]byte, sector)
-	for i, x := range g.disks[parity].now[dataAt*sector : (dataAt+1)*sector] {
+	for i, x := range g.disks[parity].now[g.dataAt()*sector : (g.dataAt()+1)*sector] {
 		bad[i] = ^x
 	}
-	g.disks[parity].put(dataAt, bad, 1)
-	h.from, h.rotten = g.snapshot(&image{}, h.from), 1<<dataAt
+	g.disks[parity].put(g.dataAt(), bad, 1)
+	h.from, h.rotten = g.snapshot(&image{}, h.from), 1<<g.dataAt()
 }

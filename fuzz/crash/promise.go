@@ -5,13 +5,14 @@ type promise struct {
 	allowed []uint8 // by sector of the array: the set of versions it may have
 	fresh   []bool  // by sector: the history itself has written it, and that is durable
 	rows    uint64  // rows with a write under way since the last flush
+	under   []bool  // by sector: it has one
 }
 
 // promised is what holds after a crash anywhere in [from, to] of the tape's clock. Without crash, what is acknowledged counts, durable or not.
 //
 // A sector may hold whatever was written there by then, unless something that was begun after that was acknowledged has become durable.
 func (h *lived) promised(g *ground, from, to int, crash bool) promise {
-	p := promise{allowed: append([]uint8(nil), h.initial...), fresh: make([]bool, g.sectors)}
+	p := promise{allowed: append([]uint8(nil), h.initial...), fresh: make([]bool, g.sectors), under: make([]bool, g.sectors)}
 	durable := make([]bool, len(h.requests))
 	for i := range h.requests {
 		durable[i] = h.durable(i, to) || !crash && h.requests[i].end <= to
@@ -23,6 +24,7 @@ func (h *lived) promised(g *ground, from, to int, crash bool) promise {
 		}
 		for lba := q.lo; lba < q.hi; lba++ {
 			if !durable[i] {
+				p.under[lba] = true
 				for _, at := range g.places[lba] {
 					p.rows |= 1 << at.at
 				}
@@ -83,4 +85,19 @@ func (g *ground) excused(lba int, missing uint8, rows, before uint64, fresh bool
 	}
 	p := g.places[lba][0]
 	return missing>>p.member&1 != 0 && (rows>>p.at&1 != 0 || before>>p.at&1 != 0 && !fresh)
+}
+
+// underWay says whether an array with a partial parity log may have anything in sector lba: it was being written to, and another of its row too, so
+// that parity alone cannot tell what it was.
+func (g *ground) underWay(lba int, missing uint8, p *promise) bool {
+	at := g.places[lba][0]
+	if missing>>at.member&1 == 0 || !p.under[lba] {
+		return false
+	}
+	for _, other := range g.rows[at.at] {
+		if other != lba && p.under[other] {
+			return true
+		}
+	}
+	return false
 }

@@ -54,7 +54,7 @@ func (g *ground) recover(l loss, suspect uint64) (r run) {
 		r.missing = l.lost
 	}
 	r.unknown = r.missing | before.roles(l.bad)
-	if g.Bitmap {
+	if before.fresh.bits {
 		if r.wrong = g.bitmaps(&before, l.lost); r.wrong != nil {
 			return r
 		}
@@ -77,7 +77,7 @@ func (g *ground) restart(r *run, l loss, before *outlook) error {
 	host := g.world.Host("host")
 	o := raid.Options{Sched: host, Run: true, Quiet: time.Hour}
 	a, err := raid.Assemble(ctx, g.offer(nil, l.lost, &r.tape), o)
-	refuse := g.parity() && before.dirty && before.missing != 0 && (g.Level != 4 || before.missing != 1<<(g.Members-1))
+	refuse := g.parity() && before.dirty && before.missing != 0 && (!g.PPL || g.unloggable(before)) && (g.Level != 4 || before.missing != 1<<(g.Members-1))
 	switch {
 	case err == nil && refuse:
 		return fmt.Errorf("dirty, and members %b missing: started without force", before.missing)
@@ -143,7 +143,7 @@ func (g *ground) closed(r *run, l loss, before *outlook, suspect uint64) error {
 	}
 	for i, d := range g.disks {
 		for at := range 64 {
-			if d.dirty>>at&1 == 0 || at == superAt || i >= g.Members && at < dataAt || g.Bitmap && at == bitmapAt || at >= dataAt && (g.Level <= 0 || at < dataAt+int(g.Chunks)*perChunk) {
+			if d.dirty>>at&1 == 0 || at == superAt || i >= g.Members && at < g.dataAt() || g.bitsOrLog(at) || at >= g.dataAt() && (g.Level <= 0 || at < g.dataAt()+int(g.Chunks)*perChunk) {
 				continue
 			}
 			if lo, hi := at*sector, (at+1)*sector; !bytes.Equal(d.now[lo:hi], g.base.m[i][lo:hi]) {
@@ -161,6 +161,7 @@ func (g *ground) closed(r *run, l loss, before *outlook, suspect uint64) error {
 		return nil // what nobody can read may be left behind
 	case after.missing != before.later():
 		return fmt.Errorf("roles %b were missing, and afterwards %b, not %b", before.missing, after.missing, before.later())
+	case after.dirty && g.PPL && before.dirty && before.missing != 0: // of a log that was cut short nobody knows what it was to say
 	case after.dirty:
 		return fmt.Errorf("closed after its resync was done, and says dirty from sector %d on", after.fresh.resync)
 	case !after.settled && len(r.tape.entries) > 0 && before.dirty:
@@ -180,7 +181,7 @@ func (g *ground) redundancy(r *run, o *outlook, vague uint64) error {
 			return nil
 		}
 		g.byRole(&o.disk)
-		for at := dataAt; at < dataAt+int(g.Chunks)*perChunk; at++ {
+		for at := g.dataAt(); at < g.dataAt()+int(g.Chunks)*perChunk; at++ {
 			if vague>>at&1 == 0 && !g.agrees(at, g.images[:g.Members]) {
 				return fmt.Errorf("closed clean, and row %d does not agree", at)
 			}
@@ -226,6 +227,7 @@ func (g *ground) judgeRead(o *outcome, read []uint8, p *promise, unsynced uint64
 	for lba, v := range read {
 		switch {
 		case v < versions && p.allowed[lba]>>v&1 != 0, v == vError:
+		case g.PPL && g.underWay(lba, o.unknown, p):
 		case o.forced && g.excused(lba, o.unknown, p.rows, unsynced, p.fresh[lba]):
 		case v == vGarbage:
 			return fmt.Errorf("sector %d holds what was never written there, and must hold one of %08b", lba, p.allowed[lba])

@@ -21,32 +21,42 @@ type Shape struct {
 	Chunks  int64 // of each member
 	Losses  int   // members that the level does without, whichever they are
 	Bitmap  bool
+	PPL     bool // a partial parity log that has room for one record
 }
 
 // Shapes is every level, in a few layouts.
 var Shapes = []Shape{
-	{"linear-2", -1, -1, 2, 2, 0, false},
-	{"raid0-2", 0, md.Raid0Alternate, 2, 2, 0, false},
-	{"raid0-3", 0, md.Raid0Original, 3, 2, 0, false},
-	{"raid1-2", 1, -1, 2, 2, 1, false},
-	{"raid1-3", 1, -1, 3, 2, 2, false},
-	{"raid1-3b", 1, -1, 3, 2, 2, true},
-	{"raid4-3", 4, -1, 3, 2, 1, false},
-	{"raid5-3", 5, 2, 3, 2, 1, false},
-	{"raid5-3b", 5, 2, 3, 2, 1, true},
-	{"raid5-4ra", 5, 1, 4, 2, 1, false},
-	{"raid6-4", 6, 2, 4, 2, 2, false},
-	{"raid6-5", 6, 2, 5, 2, 2, false},
-	{"raid10-2", 10, 0x102, 2, 2, 1, false},
-	{"raid10-3f2", 10, 0x201, 3, 4, 1, false},
-	{"raid10-3o2", 10, 0x10201, 3, 4, 1, false},
-	{"raid10-4", 10, 0x102, 4, 2, 1, false},
+	{"linear-2", -1, -1, 2, 2, 0, false, false},
+	{"raid0-2", 0, md.Raid0Alternate, 2, 2, 0, false, false},
+	{"raid0-3", 0, md.Raid0Original, 3, 2, 0, false, false},
+	{"raid1-2", 1, -1, 2, 2, 1, false, false},
+	{"raid1-3", 1, -1, 3, 2, 2, false, false},
+	{"raid1-3b", 1, -1, 3, 2, 2, true, false},
+	{"raid4-3", 4, -1, 3, 2, 1, false, false},
+	{"raid5-3", 5, 2, 3, 2, 1, false, false},
+	{"raid5-3b", 5, 2, 3, 2, 1, true, false},
+	{"raid5-4ra", 5, 1, 4, 2, 1, false, false},
+	{"raid6-4", 6, 2, 4, 2, 2, false, false},
+	{"raid6-5", 6, 2, 5, 2, 2, false, false},
+	{"raid10-2", 10, 0x102, 2, 2, 1, false, false},
+	{"raid10-3f2", 10, 0x201, 3, 4, 1, false, false},
+	{"raid10-3o2", 10, 0x10201, 3, 4, 1, false, false},
+	{"raid10-4", 10, 0x102, 4, 2, 1, false, false},
+	{"raid5-3p", 5, 2, 3, 2, 1, false, true},
 }
 
 var ctx = context.Background()
 
 func (s *Shape) redundant() bool { return s.Level > 0 }
 func (s *Shape) parity() bool    { return s.Level >= 4 && s.Level <= 6 }
+
+// dataAt is the sector at which members' data begins.
+func (s *Shape) dataAt() int {
+	if s.PPL {
+		return 48
+	}
+	return 32
+}
 
 // disks is how many there are: where a member can be replaced there is one beside them, which is blank.
 func (s *Shape) disks() int {
@@ -108,11 +118,14 @@ func newGround(s Shape) (*ground, error) {
 	err := g.world.Run(1e6, func() {
 		host := g.world.Host("creator")
 		spec := md.Spec{
-			Level: s.Level, Layout: s.Layout, Chunk: chunk, RaidDevices: s.Members, Version: md.V12, DataOffset: dataAt * sector, AssumeClean: true, Bitmap: s.Bitmap,
+			Level: s.Level, Layout: s.Layout, Chunk: chunk, RaidDevices: s.Members, Version: md.V12, DataOffset: int64(s.dataAt()) * sector, AssumeClean: true, Bitmap: s.Bitmap, PPL: s.PPL,
 			Name: "c", Created: time.Unix(1_700_000_000, 0), Rand: &counter{},
 		}
 		if s.Bitmap {
 			spec.BitmapChunk = bitmapChunk
+		}
+		if s.PPL {
+			spec.PPLSize = pplSectors * sector
 		}
 		if s.Level > 0 {
 			spec.Size = s.Chunks * chunk

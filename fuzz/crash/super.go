@@ -8,6 +8,9 @@ type super struct {
 	number         int
 	roles          [8]uint16
 	filling        bool // not in sync: it has what it should have below some row
+	replaces       bool // it is being filled to replace the member of the same role
+	bits           bool // it has a bitmap
+	logAt          int  // the sector at which the bitmap, or the partial parity log, begins
 }
 
 const clean = 1<<64 - 1
@@ -30,6 +33,7 @@ func superOf(member []byte) (s super, ok bool) {
 		return s, false
 	}
 	s.events, s.resync, s.number, s.filling = u64(b[200:]), u64(b[208:]), int(u32(b[160:])), u32(b[8:])&2 != 0
+	s.replaces, s.bits, s.logAt = u32(b[8:])&16 != 0, u32(b[8:])&1 != 0, superAt+int(int16(u16(b[96:])))
 	for i := range s.roles {
 		s.roles[i] = u16(b[256+2*i:])
 	}
@@ -66,6 +70,7 @@ func (g *ground) look(lost uint8) (o outlook) {
 		o.disk[role] = -1
 	}
 	o.settled, o.missing = true, 1<<g.Members-1
+	twins := uint8(0)
 	for m := range g.disks {
 		s := &o.supers[m]
 		own, role := s.role(s.number), o.fresh.role(s.number)
@@ -73,12 +78,22 @@ func (g *ground) look(lost uint8) (o outlook) {
 		case found>>m&1 == 0:
 		case own == spare && role == spare:
 			o.spares++
+		case own < 8 && role < 8 && s.events+1 >= o.fresh.events && s.replaces:
+			twins |= 1 << m
 		case own < 8 && role < 8 && s.events+1 >= o.fresh.events:
 			if o.disk[role] = m; !s.filling {
 				o.here |= 1 << role
 				o.missing &^= 1 << role
 			}
 			o.settled = o.settled && s.events == o.fresh.events && s.resync == o.fresh.resync && s.roles == o.fresh.roles
+		}
+	}
+	for m := range g.disks { // who was to be replaced may be gone
+		if role := o.fresh.role(o.supers[m].number); twins>>m&1 != 0 && o.disk[role] < 0 {
+			if o.disk[role] = m; !o.supers[m].filling {
+				o.here |= 1 << role
+				o.missing &^= 1 << role
+			}
 		}
 	}
 	o.dirty = g.redundant() && o.fresh.resync != clean
