@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,9 +96,13 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+var packing sync.Mutex
+
 // initramfs packs the guest's root file system once per run.
 func initramfs(t testing.TB, version string) string {
 	t.Helper()
+	packing.Lock()
+	defer packing.Unlock()
 	path := filepath.Join(scratch, "initramfs")
 	if _, err := os.Stat(path); err != nil {
 		packInitramfs(t, path+".new", version)

@@ -89,6 +89,7 @@ func bitmapped() (list []spec) {
 // TestOursTheirs: what graid made and wrote, Linux reads, resyncs, finds consistent, and writes to; and graid reads it back.
 func TestOursTheirs(t *testing.T) {
 	needGuest(t)
+	t.Parallel() // a guest boots, and the host judges, on one processor each
 	need(t, "nbdcopy")
 	gr := newGraid(t)
 	counts := map[string]int{}

@@ -193,6 +193,7 @@ func (g *group) make(t testing.TB) (out string) {
 // TestTheirsOurs: what Linux made, graid reads and explains as Linux does.
 func TestTheirsOurs(t *testing.T) {
 	needGuest(t)
+	t.Parallel() // a guest boots, and the host judges, on one processor each
 	gr := newGraid(t)
 	specs := matrix(metadatas)
 	for first := 0; first == 0 || first < len(specs); first += perBoot {
