@@ -132,12 +132,18 @@ func (a *Array) do(ctx context.Context, r block.Request) error {
 	return err
 }
 
-// standsAlone says whether what is written durably can be read back whatever becomes of the rest. What a missing member of a parity array should
+// standsAlone says whether what is written durably can be read back whatever becomes of the rest. What a missing member of a parity array, or one with bad blocks, should
 // have is the sum of a whole row, and others of that row may be in a volatile cache.
 func (a *Array) standsAlone() bool {
 	switch a.geo.Level {
 	case 4, 5, 6:
-		return a.view.Load().Readable.Count() == a.geo.Roles
+		v := a.view.Load()
+		for _, m := range v.members {
+			if m != nil && m.bad.Load() != nil {
+				return false
+			}
+		}
+		return v.Readable.Count() == a.geo.Roles
 	}
 	return true
 }

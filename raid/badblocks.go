@@ -11,7 +11,8 @@ import (
 )
 
 // The bad block log of a member says which sectors of it do not hold what the array says. They are not read: redundancy answers. Whoever writes to
-// them strikes them off. Recovery enters what it could not compute, because the sources cannot be read, so that one sector costs one sector.
+// them strikes them off. Recovery enters what it could not compute, because the sources cannot be read, so that one sector costs one sector; and writes
+// enter what the member refuses, see barred.go.
 
 // errRecordedBad is what reading a sector in the log returns, without asking the device.
 var errRecordedBad = fmt.Errorf("%w: recorded in the bad block log", block.ErrMedia)
@@ -34,6 +35,12 @@ func (l badList) first(pos int64) int {
 func (l badList) meets(s plan.Span) bool {
 	i := l.first(s.Lo)
 	return i < len(l) && l[i].Lo < s.Hi
+}
+
+// has says whether the list has all of s.
+func (l badList) has(s plan.Span) bool {
+	i := l.first(s.Lo)
+	return i < len(l) && l[i].Lo <= s.Lo && s.Hi <= l[i].Hi
 }
 
 // with is l and s.
@@ -123,17 +130,22 @@ func (a *Array) condemn(o *op, span plan.Span) error {
 
 // condemnRows enters rows into m's log. The caller holds meta.
 func (a *Array) condemnRows(m *member, rows plan.Span) error {
-	var l badList
-	before := m.bad.Load()
-	if before != nil {
-		l = *before
+	err := noLog(m)
+	if err == nil {
+		err = a.name(m, rows)
 	}
-	m.setBad(l.with(rows))
-	if _, err := md.EncodeBadBlocks(m.log()); err != nil || m.sb.BBLogOffset == 0 {
-		m.bad.Store(before)
-		return fmt.Errorf("%s: %w", m.path, errors.Join(errors.New("what it lacks cannot be recorded in its bad block log"), err))
+	if err != nil {
+		return fmt.Errorf("%s: what it lacks cannot be recorded: %w", m.path, err)
 	}
 	a.note(EventBadBlock, m.path, fmt.Sprintf("%d bytes at %d: %s", rows.Len(), rows.Lo, a.lost(m.role, rows)))
+	return nil
+}
+
+// noLog is why m records no bad blocks; nil if it does. The caller holds meta.
+func noLog(m *member) error {
+	if !m.sb.LogsBadBlocks() {
+		return errors.New("it has no bad block log")
+	}
 	return nil
 }
 
@@ -144,7 +156,12 @@ func (a *Array) forgive(m *member, rows plan.Span) {
 	}
 	a.meta.Lock()
 	defer a.unlock()
-	if l := m.bad.Load(); l != nil {
+	a.strikeOff(m, rows)
+}
+
+// strikeOff is forgive for whoever holds meta.
+func (a *Array) strikeOff(m *member, rows plan.Span) {
+	if l := m.bad.Load(); l != nil && l.meets(rows) {
 		m.setBad(l.without(rows))
 	}
 }
@@ -153,7 +170,7 @@ func (a *Array) forgive(m *member, rows plan.Span) {
 func (a *Array) forgiveWritten(o *op) {
 	for i := range o.ios {
 		io := &o.ios[i]
-		if m := o.member(io.Role); m.bad.Load() != nil {
+		if m := o.member(io.Role); o.errs[i] == nil && m.bad.Load() != nil {
 			a.forgive(m, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len})
 		}
 	}

@@ -43,9 +43,10 @@ func (a *Array) commit() (dead plan.RoleSet, err error) {
 	roles, resync, now := a.roleTable(), a.resyncOffset(), a.sched.Wall()
 	all, again := a.all(), false
 	errs := make([]error, len(all))
+	a.writeLogs(all, errs)
 	g := newGroup(a.sched)
 	for i, m := range all {
-		if !m.live() {
+		if !m.live() || errs[i] != nil {
 			continue
 		}
 		sb := m.sb.Clone()
@@ -171,23 +172,39 @@ func (a *Array) writeRecords(m *member, sb *md.Superblock) error {
 			return err
 		}
 	}
-	if m.logStale {
-		// What was struck off has been written, but need not be on the media.
-		if err := block.Sync(ctx, m.dev); err != nil {
-			return err
-		}
-		if err := md.WriteBadBlocks(ctx, m.dev, sb, m.log()); err != nil {
-			return err
-		}
-		if err := block.Sync(ctx, m.dev); err != nil {
-			return err
-		}
-		m.logStale = false
-	}
 	if err := md.WriteSuperblock(ctx, m.dev, sb, 0); err != nil {
 		return err
 	}
 	return block.Sync(ctx, m.dev)
+}
+
+// writeLogs makes the bad block logs durable that are not what members have, before any superblock says who has failed: what is struck off one may be all that
+// is left then.
+func (a *Array) writeLogs(all []*member, errs []error) {
+	g := newGroup(a.sched)
+	for i, m := range all {
+		if m.live() && m.logStale {
+			g.Go(func() { errs[i] = m.writeLog() })
+		}
+	}
+	g.Wait()
+}
+
+// writeLog makes m's bad block log durable.
+func (m *member) writeLog() error {
+	ctx := context.Background()
+	// What was struck off has been written, but need not be on the media.
+	if err := block.Sync(ctx, m.dev); err != nil {
+		return err
+	}
+	if err := md.WriteBadBlocks(ctx, m.dev, m.sb, m.log()); err != nil {
+		return err
+	}
+	if err := block.Sync(ctx, m.dev); err != nil {
+		return err
+	}
+	m.logStale = false
+	return nil
 }
 
 // complete says whether every role has a member that is in sync. The View does not know yet when a member has just failed.

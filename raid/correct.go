@@ -15,6 +15,9 @@ func (a *Array) correct(o *op) {
 		return
 	}
 	for _, b := range o.bad {
+		if b.recorded && b.m.refuses.Load() && !o.retry {
+			continue // writers will try again, and a repair
+		}
 		for _, b := range a.narrow(b, nil) {
 			err := a.rewrite(b)
 			if err == errLeft {
@@ -43,7 +46,7 @@ func (a *Array) narrow(b badRows, list []badRows) []badRows {
 	cut := half(n, max(narrowest, a.info.Block))
 	buf := block.Alloc(max(cut, n-cut))
 	for _, part := range []plan.Span{{Lo: 0, Hi: cut}, {Lo: cut, Hi: n}} {
-		p := badRows{b.m, b.role, plan.Span{Lo: b.row.Lo + part.Lo, Hi: b.row.Lo + part.Hi}, plan.Span{Lo: b.pos.Lo + part.Lo, Hi: b.pos.Lo + part.Hi}}
+		p := badRows{b.m, b.role, plan.Span{Lo: b.row.Lo + part.Lo, Hi: b.row.Lo + part.Hi}, plan.Span{Lo: b.pos.Lo + part.Lo, Hi: b.pos.Lo + part.Hi}, b.recorded}
 		if b.m.isBad(p.row) || block.ReadAt(context.Background(), b.m.dev, buf[:part.Len()], b.m.offset+p.row.Lo) != nil {
 			list = a.narrow(p, list)
 		}
@@ -52,7 +55,7 @@ func (a *Array) narrow(b badRows, list []badRows) []badRows {
 }
 
 // errLeft is why there is nothing to correct any more.
-var errLeft = errors.New("the member has left the array")
+var errLeft = errors.New("the member has left the array, or what it does not take is recorded")
 
 // rewrite fills the rows of b, which its member could not read, and reads them back.
 func (a *Array) rewrite(b badRows) error {
@@ -67,11 +70,14 @@ func (a *Array) rewrite(b badRows) error {
 		at.Lo += n
 	}
 	m := b.m
-	if o.view.members[b.role] != m {
+	if o.view.members[b.role] != m || o.barred.Has(b.role) {
 		return errLeft
 	}
 	check := block.Alloc(b.row.Len())
 	if err := block.ReadAt(context.Background(), m.dev, check, m.offset+b.row.Lo); err != nil {
+		if a.barUnread(b, err) {
+			return errLeft
+		}
 		return a.loseOrKeep(o, b.role, err)
 	}
 	m.strikes.mended(a.mirror())
@@ -112,6 +118,7 @@ func (o *op) fill(span plan.Span) (int64, error) {
 		if o.write(0); o.failed {
 			return 0, a.loseUnwritten(o)
 		}
+		o.noteBarred()
 		o.unlock()
 		return n, nil
 	}
@@ -135,7 +142,7 @@ func (o *op) unread() (roles plan.RoleSet) {
 func (a *Array) loseUnwritten(o *op) (why error) {
 	why = a.sickTwins(o, a.loseTwin)
 	for i := range o.ios {
-		if o.errs[i] != nil && o.ios[i].Role < len(o.view.members) {
+		if o.errs[i] != nil && o.errs[i] != errBarred && o.ios[i].Role < len(o.view.members) {
 			why = errors.Join(why, a.loseOrKeep(o, o.ios[i].Role, o.errs[i]))
 		}
 	}

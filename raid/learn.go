@@ -28,7 +28,7 @@ func (a *Array) learn(o *op) error {
 				return block.ErrWouldBlock
 			}
 			continue
-		case err == nil || a.view.Load().members[o.ios[i].Role] != o.view.members[o.ios[i].Role]:
+		case err == nil || err == errBarred || a.view.Load().members[o.ios[i].Role] != o.view.members[o.ios[i].Role]:
 			continue // another has taken over since
 		case errors.Is(err, block.ErrWouldBlock) && o.flags&block.NoWait != 0:
 			return block.ErrWouldBlock
@@ -66,7 +66,7 @@ func (a *Array) learn(o *op) error {
 				}
 			}
 			o.avoid = o.avoid.With(io.Role)
-			o.bad = append(o.bad, badRows{m, io.Role, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len}, plan.Span{Lo: io.Pos, Hi: io.Pos + io.Ref.Len}})
+			o.bad = append(o.bad, badRows{m, io.Role, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len}, plan.Span{Lo: io.Pos, Hi: io.Pos + io.Ref.Len}, err == errRecordedBad})
 			if o.cause == nil {
 				o.cause = err
 			}

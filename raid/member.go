@@ -18,7 +18,8 @@ type member struct {
 
 	filled atomic.Int64 // of one that replaces another: its progress, bytes of its data area
 
-	bad atomic.Pointer[badList] // its bad block log; nil = empty. Changed under Array.meta
+	bad     atomic.Pointer[badList] // its bad block log; nil = empty. Changed under Array.meta
+	refuses atomic.Bool             // it has refused to write something that its log names since: reading that is no reason to try again
 
 	// Guarded by Array.meta.
 	logStale bool           // the log on the member is another one

@@ -40,7 +40,7 @@ func (o *op) lookAgain() (d differences) {
 		io := &o.plan.Reads[i]
 		lo := o.at[io.Ref.Slot] + io.Ref.Off
 		if s := apart(before[lo:lo+io.Ref.Len], o.mem(io.Ref)); s.Len() > 0 {
-			d.unsteady = append(d.unsteady, badRows{o.member(io.Role), io.Role, plan.Span{Lo: io.Row + s.Lo, Hi: io.Row + s.Hi}, plan.Span{Lo: io.Pos + s.Lo, Hi: io.Pos + s.Hi}})
+			d.unsteady = append(d.unsteady, badRows{o.member(io.Role), io.Role, plan.Span{Lo: io.Row + s.Lo, Hi: io.Row + s.Hi}, plan.Span{Lo: io.Pos + s.Lo, Hi: io.Pos + s.Hi}, false})
 		}
 	}
 	o.calc()

@@ -42,6 +42,9 @@ type op struct {
 	timely bool         // reads that are late are given up; see slow.go
 	slow   plan.RoleSet // of avoid, those who were late, and nothing else is known of them
 	late   []overdue    // reads that were given up and whose rows are held since
+
+	retry  bool         // what is read from elsewhere is written again even where that was refused before
+	barred plan.RoleSet // did not take what was written to correct it, and have recorded that
 }
 
 // badRows is what a member could not read.
@@ -50,6 +53,8 @@ type badRows struct {
 	role int
 	row  plan.Span // on the member's data area
 	pos  plan.Span // in the sync space
+
+	recorded bool // by its bad block log: it was not asked
 }
 
 // slotAlign keeps every scratch slot aligned for direct I/O.
@@ -68,6 +73,7 @@ func (a *Array) getOp() *op {
 func (a *Array) putOp(o *op) {
 	o.unlock()
 	o.user, o.ios, o.cause, o.avoid, o.bad = nil, nil, nil, 0, o.bad[:0]
+	o.barred, o.retry = 0, false
 	clear(o.late)
 	o.timely, o.slow, o.late = false, 0, o.late[:0]
 	clear(o.errs)

@@ -148,7 +148,7 @@ func TestSpareTakesOverByItself(t *testing.T) {
 	require.NoError(t, a.Add(ctx, g.another(memberSize), AddOptions{}))
 	require.NoError(t, a.Wait(ctx))
 	require.Equal(t, MemberSpare, a.stateOf("m3"))
-	g.faulty[3].Before(errWrites(block.ErrMedia))
+	g.faulty[3].Before(errWrites(block.ErrPath))
 	g.faulty[0].Before(errWrites(block.ErrPath))
 	require.NoError(t, block.WriteAt(ctx, a, want[:64<<10], 0))
 	g.faulty[0].Before(nil) // a member that failed is no spare, even if it would work again

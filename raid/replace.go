@@ -140,10 +140,12 @@ func (o *op) member(role int) *member {
 	return o.view.members[role]
 }
 
-// write performs the writes of o's plan, on twins too.
+// write performs the writes of o's plan, on twins too. What members could not write and have recorded durably is no failure.
 func (o *op) write(flags block.Flags) {
 	if o.view.twins == nil {
-		o.perform(o.plan.Writes, flags)
+		if o.perform(o.plan.Writes, flags); o.failed {
+			o.a.bar(o)
+		}
 		return
 	}
 	o.both = append(o.both[:0], o.plan.Writes...)
@@ -153,13 +155,15 @@ func (o *op) write(flags block.Flags) {
 			o.both = append(o.both, io)
 		}
 	}
-	o.perform(o.both, flags)
+	if o.perform(o.both, flags); o.failed {
+		o.a.bar(o)
+	}
 }
 
 // sickTwins loses the twins that did not do what o's batch asked of them.
 func (a *Array) sickTwins(o *op, lose func(t *member, why error) error) error {
 	for i := range o.ios {
-		if o.errs[i] == nil || o.ios[i].Role < len(o.view.members) || errors.Is(o.errs[i], block.ErrWouldBlock) && o.flags&block.NoWait != 0 {
+		if o.errs[i] == nil || o.errs[i] == errBarred || o.ios[i].Role < len(o.view.members) || errors.Is(o.errs[i], block.ErrWouldBlock) && o.flags&block.NoWait != 0 {
 			continue
 		}
 		t := o.member(o.ios[i].Role)

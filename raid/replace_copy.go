@@ -1,6 +1,7 @@
 package raid
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -156,11 +157,12 @@ func (a *Array) ontoTwin(o *op, role int, t *member) error {
 		o.both[i].Op, o.both[i].Role = block.Write, len(o.view.members)+role
 	}
 	if o.perform(o.both, 0); o.failed {
+		a.bar(o)
+	}
+	if o.failed {
 		return a.sickTwins(o, a.loseTwin)
 	}
-	for _, io := range o.both {
-		a.forgive(t, plan.Span{Lo: io.Row, Hi: io.Row + io.Ref.Len})
-	}
+	a.forgiveWritten(o)
 	return nil
 }
 
@@ -202,6 +204,9 @@ func (a *Array) takeOver(role int, t *member) (done bool, err error) {
 		}
 	}
 	old := a.members[role]
+	if a.wouldLose(role, old, t) {
+		return false, a.loseTwinLocked(t, fmt.Errorf("it lacks what only %s has", old.path))
+	}
 	a.twins[role] = nil
 	a.seat(t, role)
 	t.state, old.state = MemberInSync, MemberFaulty
@@ -222,4 +227,66 @@ func (a *Array) takeOver(role int, t *member) (done bool, err error) {
 		return true, a.loseLocked(dead, a.unwritten, true)
 	}
 	return true, nil
+}
+
+// wouldLose says whether the log of the twin t names rows that nobody but the member that it is to replace has. The caller holds meta.
+func (a *Array) wouldLose(role int, old, t *member) bool {
+	l := t.bad.Load()
+	if l == nil {
+		return false
+	}
+	for _, rows := range *l {
+		for _, s := range old.good(rows) {
+			if !a.knownElsewhere(role, s) && old.reads(s) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reads says whether any of rows can be read: what nobody could read when it was copied is in the log of the copy too.
+func (m *member) reads(rows plan.Span) bool {
+	buf := block.Alloc(narrowest)
+	for at := rows.Lo; at < rows.Hi; at += narrowest {
+		if block.ReadAt(context.Background(), m.dev, buf[:min(narrowest, rows.Hi-at)], m.offset+at) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// good is rows but for those in m's log.
+func (m *member) good(rows plan.Span) badList {
+	list := badList{rows}
+	if l := m.bad.Load(); l != nil {
+		for _, s := range *l {
+			list = list.without(s)
+		}
+	}
+	return list
+}
+
+// knownElsewhere says whether rows of a role can be had without it, as far as logs tell.
+func (a *Array) knownElsewhere(role int, rows plan.Span) bool {
+	v := a.view.Load()
+	if a.geo.Level == 10 {
+		for _, s := range a.bytesOf(role, rows) {
+			if !a.known(v, role, s) {
+				return false
+			}
+		}
+		return true
+	}
+	o := a.getOp()
+	defer a.putOp(o)
+	for rows.Len() > 0 {
+		o.avoid = plan.RoleSet(0).With(role)
+		n, ok := o.knows(v, rows, role)
+		if !ok {
+			return false
+		}
+		rows.Lo += n
+	}
+	return true
 }

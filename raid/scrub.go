@@ -66,6 +66,7 @@ const sectorSize = 512
 func (a *Array) compare(at int64, j *job) (int64, error) {
 	o := a.getOp()
 	defer a.putOp(o)
+	o.retry = j.work == workRepair
 	span := plan.Span{Lo: at, Hi: a.geo.SyncSize}
 	for tries := 0; ; {
 		v := a.view.Load()

@@ -177,7 +177,7 @@ func (a *Array) watch(l overdue, io plan.IO) {
 	o := a.getOp()
 	defer a.putOp(o)
 	o.view = *a.view.Load()
-	o.bad = append(o.bad, badRows{l.m, io.Role, l.row, plan.Span{Lo: io.Pos, Hi: io.Pos + io.Ref.Len}})
+	o.bad = append(o.bad, badRows{l.m, io.Role, l.row, plan.Span{Lo: io.Pos, Hi: io.Pos + io.Ref.Len}, false})
 	a.correct(o)
 }
 

@@ -43,7 +43,7 @@ const (
 	EventMismatch      = "MismatchFound" // by a check or repair: copies, or parity and data, do not agree
 	EventUnsteady      = "ReadUnsteady"  // asked twice by a check or repair, a member did not answer the same: it is not counted as a mismatch
 	EventSpareAdded    = "NewSpare"
-	EventBadBlock      = "BadBlock" // recovery could not compute what is to be there: recorded in the member's bad block log
+	EventBadBlock      = "BadBlock" // a member refused a write there, or recovery could not compute what is to be there: recorded in its bad block log
 	EventReAdded       = "ReAdded"  // a member that was away has its role back, and lacks only what the bitmap says
 	EventRemoved       = "Removed"
 	EventSpareActive   = "SpareActive"        // a member was filled and is in sync, and the others say so durably

@@ -40,6 +40,8 @@ type syncState struct {
 	place  atomic.Int64 // where the last check stopped, in the sync space; 0 = it came to the end
 	roused atomic.Bool  // there may be something more urgent than what is being done
 	halted atomic.Bool  // what is to be done failed; another try needs a change of members
+
+	asks, answered atomic.Int64 // how often the worker was roused, and how often it had been when kind was last said
 }
 
 // What background work may cost, as md's sync_speed_min and a share for those who wait for their own I/O.
@@ -53,11 +55,13 @@ const (
 // worker is the task that does background work, one kind at a time, the most urgent first, until the array closes.
 func (a *Array) worker() {
 	for !a.closing.Load() {
+		asks := a.sync.asks.Load()
 		work := a.next()
 		a.abandon()
 		switch work {
 		case workIdle:
 			a.sync.kind.Store(workIdle)
+			a.sync.answered.Store(asks)
 			a.work.Wait()
 		case workResync:
 			a.sync.kind.Store(work)
@@ -107,13 +111,15 @@ func (a *Array) busy() bool {
 	if a.closing.Load() || !a.writable || !a.geo.Redundant() {
 		return false
 	}
-	return a.sync.kind.Load() != workIdle
+	answered := a.sync.answered.Load() // first: what it says of kind may be old otherwise
+	return a.sync.kind.Load() != workIdle || answered != a.sync.asks.Load()
 }
 
 // rouse has the worker look again at what is to be done. It counts as busy from now on.
 func (a *Array) rouse() {
 	a.sync.halted.Store(false)
 	a.sync.roused.Store(true)
+	a.sync.asks.Add(1)
 	a.work.Set()
 }
 

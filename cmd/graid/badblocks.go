@@ -15,8 +15,8 @@ func badBlocksVerb() verb {
 		name:  "badblocks",
 		args:  "NAME|MEMBER...",
 		short: "list what the bad block logs of members name, and whether it is lost",
-		long: `Lists the runs of members that must not be read: recovery met them where redundancy had nothing to fill them with. Of a running array NAME
-it says as well which of the array's bytes that is, and whether the others have them all the same; exit status 3 says that some are lost. Of
+		long: `Lists the runs of members that must not be read: they refused to be written, or recovery met them where redundancy had nothing to fill
+them with. Of a running array NAME it says as well which of the array's bytes that is, and whether the others have them all the same; exit status 3 says that some are lost. Of
 MEMBERs of an array that does not run it shows the logs, as "mdadm --examine-badblocks" does.`,
 		flags: []flag{{name: "json", usage: "print JSON"}},
 		run:   badBlocks,
@@ -110,7 +110,7 @@ func (c *call) printBadBlocks(name string, list []daemon.BadBlock) error {
 	if err := table(c.out, head, rows); err != nil {
 		return err
 	}
-	text := `These were not readable anywhere when the member was filled, and are not read from it. "graid badblocks NAME" of the array, while it runs, says what of it they are.`
+	text := `The member refused to be written there, or nobody could read it when it was filled: it is not read from the member. "graid badblocks NAME" of the array, while it runs, says what of it they are.`
 	if name != "" {
 		text = fmt.Sprintf("Nobody has what is lost: reading it is an error until it is written anew. The rest is read from the others; `graid repair %s` "+
 			"writes it here again, and then it is off the list.", name)

@@ -28,6 +28,7 @@ Names are those of "mdadm --monitor" where it has one:
   NewSpare, ReAdded, Removed     a member was added; one came back by the bitmap; one was let go of
   ReadErrorCorrected, ReadErrorUncorrected
                                  a member could not read: rewritten from redundancy, or not
+  BadBlock                       a member refused to write something that others have, or was filled where nobody could be read
   MismatchFound                  a check or repair found a place where members differ
   ArrayBroken                    more members failed than the level can lose
 
