@@ -96,6 +96,7 @@ type Member struct {
 	BadBlocks  int64    `json:"bad_block_bytes"` // that its bad block log names
 	Overdue    int64    `json:"overdue_reads"`   // of the slow ones, those that are not answered yet
 	Slowest    int64    `json:"slowest_read_nanoseconds"`
+	Remote     *Remote  `json:"remote"` // the export of a server; null = a file or a device
 }
 
 // Name is the member's path, or "" for an empty slot.

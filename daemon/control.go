@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -88,7 +87,7 @@ func (p *Process) member(asked string) (string, error) {
 			return asked, nil
 		}
 		all = append(all, m.Path)
-		if sameNode(m.Path, asked) || filepath.Base(m.Path) == asked {
+		if sameNode(m.Path, asked) || Short(m.Path) == asked || IsRemote(m.Path) && strings.HasSuffix(asked, "/"+Short(m.Path)) {
 			same = append(same, m.Path)
 		}
 	}
@@ -102,6 +101,9 @@ func (p *Process) member(asked string) (string, error) {
 }
 
 func sameNode(a, b string) bool {
+	if IsRemote(a) || IsRemote(b) {
+		return sameRemote(a, b)
+	}
 	fa, err1 := os.Stat(a)
 	fb, err2 := os.Stat(b)
 	return err1 == nil && err2 == nil && os.SameFile(fa, fb)

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +50,7 @@ func judge(a Array, o raid.Outlook) Health {
 func (a Array) replaced() (text string) {
 	for _, m := range a.Members {
 		if t := a.Replacement(m); t != nil {
-			text += fmt.Sprintf(", and %s is being replaced by %s", filepath.Base(m.Name()), filepath.Base(t.Name()))
+			text += fmt.Sprintf(", and %s is being replaced by %s", Short(m.Name()), Short(t.Name()))
 		}
 	}
 	if text != "" {
@@ -97,9 +96,9 @@ func (a Array) lacks() string {
 		case m.State == raid.MemberMissing:
 			parts = append(parts, fmt.Sprintf("m%d", *m.Role))
 		case m.State == raid.MemberFaulty:
-			parts = append(parts, fmt.Sprintf("m%d (%s failed)", *m.Role, filepath.Base(m.Name())))
+			parts = append(parts, fmt.Sprintf("m%d (%s failed)", *m.Role, Short(m.Name())))
 		case m.State == raid.MemberRebuilding:
-			parts = append(parts, fmt.Sprintf("m%d (being rebuilt onto %s)", *m.Role, filepath.Base(m.Name())))
+			parts = append(parts, fmt.Sprintf("m%d (being rebuilt onto %s)", *m.Role, Short(m.Name())))
 		}
 	}
 	if len(parts) == 0 {
@@ -139,7 +138,7 @@ func (a Array) noticed(good Health) Health {
 	var faulty []string
 	for _, m := range a.Members {
 		if m.State == raid.MemberFaulty {
-			faulty = append(faulty, filepath.Base(m.Name()))
+			faulty = append(faulty, Short(m.Name()))
 		}
 	}
 	switch {
@@ -152,13 +151,13 @@ func (a Array) noticed(good Health) Health {
 	}
 	for _, m := range a.Members {
 		if m.BadBlocks > 0 {
-			return Health{Attention, fmt.Sprintf("%s has bad blocks: `graid badblocks %s` says whether data is lost", filepath.Base(m.Name()), a.Name)}
+			return Health{Attention, fmt.Sprintf("%s has bad blocks: `graid badblocks %s` says whether data is lost", Short(m.Name()), a.Name)}
 		}
 		if e := m.Errors; e.Read+e.Write > 0 {
-			return Health{Attention, fmt.Sprintf("%s had %d read and %d write errors, %d corrected: it may fail soon", filepath.Base(m.Name()), e.Read, e.Write, e.Corrected)}
+			return Health{Attention, fmt.Sprintf("%s had %d read and %d write errors, %d corrected: it may fail soon", Short(m.Name()), e.Read, e.Write, e.Corrected)}
 		}
 		if slow := m.Tardy(); slow != "" {
-			return Health{Attention, fmt.Sprintf("%s had %s, and the others answered: it may fail soon", filepath.Base(m.Name()), slow)}
+			return Health{Attention, fmt.Sprintf("%s had %s, and the others answered: it may fail soon", Short(m.Name()), slow)}
 		}
 	}
 	return good

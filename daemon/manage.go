@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -134,6 +133,9 @@ func (p *Process) admit(ctx context.Context, q addRequest) (added []string, err 
 		return nil, err
 	}
 	notes := notices(members)
+	for _, m := range members {
+		p.meet(m.Path, m.Dev)
+	}
 	if _, err = p.faults.wrap(members, nil); err != nil {
 		CloseMembers(members)
 		forget(nil)
@@ -148,6 +150,7 @@ func (p *Process) admit(ctx context.Context, q addRequest) (added []string, err 
 			break
 		}
 		added = append(added, m.Path)
+		p.recognise(ctx, m.Path)
 	}
 	forget(added)
 	if len(added) > 0 {
@@ -165,7 +168,7 @@ func strangers(a Array, paths []string) error {
 		switch m := a.Member(path); {
 		case m == nil:
 		case m.State == raid.MemberFaulty:
-			return fmt.Errorf("%s: is a faulty member of %s: `graid remove %s %s` first, then add it", path, a.Name, a.Name, filepath.Base(path))
+			return fmt.Errorf("%s: is a faulty member of %s: `graid remove %s %s` first, then add it", path, a.Name, a.Name, Short(path))
 		default:
 			return fmt.Errorf("%s: is a member of %s already (%s)", path, a.Name, strings.ReplaceAll(m.State, "_", " "))
 		}
@@ -253,7 +256,7 @@ func (p *Process) dismiss(ctx context.Context, asked string) (removed []string, 
 	for _, path := range paths {
 		if err = p.release(ctx, path); err != nil {
 			if m := stateOf(p.Array(), path); m == raid.MemberInSync || m == raid.MemberRebuilding || m == raid.MemberReplacement {
-				err = fmt.Errorf("%w: `graid fail %s %s`", err, p.cfg.Name, filepath.Base(path))
+				err = fmt.Errorf("%w: `graid fail %s %s`", err, p.cfg.Name, Short(path))
 			}
 			break
 		}
@@ -277,8 +280,7 @@ func (p *Process) meant(asked string) (paths []string, err error) {
 		}
 		gone := m.State == raid.MemberFaulty
 		if asked == AllDetached {
-			_, err := os.Stat(*m.Path)
-			gone = errors.Is(err, fs.ErrNotExist)
+			gone = p.detached(*m.Path)
 		}
 		if gone {
 			paths = append(paths, *m.Path)

@@ -9,6 +9,7 @@ import (
 
 	"graid/block"
 	"graid/block/file"
+	"graid/nbd"
 	"graid/raid"
 )
 
@@ -16,15 +17,19 @@ import (
 type OpenOptions struct {
 	ReadOnly bool
 	Mode     file.Mode
-	Overlay  string // a folder: writes go to files there, the members stay as they are
-	NoLock   bool   // with ReadOnly: look even if somebody else has it
+	Overlay  string  // a folder: writes go to files there, the members stay as they are
+	NoLock   bool    // with ReadOnly: look even if somebody else has it
+	Folder   *Folder // where members behind a network are locked; nil = they are not
 }
 
-// CheckKinds refuses members of a kind that is not there yet, by their names alone.
+// CheckKinds refuses URIs that cannot be members, by what is written alone.
 func CheckKinds(words []string) error {
 	for _, w := range words {
-		if scheme, _, ok := strings.Cut(w, "://"); ok && strings.HasPrefix(scheme, "nbd") {
-			return fmt.Errorf("%s: NBD members are not supported yet: give a file or a block device, such as one that nbd-client makes of it", w)
+		if _, err := nbd.ParseURI(w); nbd.IsURI(w) && err != nil {
+			return err
+		}
+		if scheme, _, ok := strings.Cut(w, "://"); ok && !nbd.IsURI(w) {
+			return fmt.Errorf("%s: %s:// is none of the kinds of URI that can be members: nbd, nbds, nbd+unix, nbds+unix", w, scheme)
 		}
 	}
 	return nil
@@ -36,7 +41,20 @@ func CheckMembers(paths []string) error {
 		return err
 	}
 	seen := make([]fs.FileInfo, 0, len(paths))
+	var files []string
+	remotes := map[string]string{}
 	for _, p := range paths {
+		if nbd.IsURI(p) {
+			place, err := MemberPath(p)
+			if err != nil {
+				return err
+			}
+			if before, twice := remotes[place]; twice {
+				return fmt.Errorf("%s: is the same export as %s: a member can be given only once", p, before)
+			}
+			remotes[place] = p
+			continue
+		}
 		fi, err := os.Stat(p)
 		if err != nil {
 			return plainPath(err)
@@ -46,13 +64,13 @@ func CheckMembers(paths []string) error {
 		}
 		for j, s := range seen {
 			if os.SameFile(s, fi) {
-				if paths[j] == p {
+				if files[j] == p {
 					return fmt.Errorf("%s: given twice", p)
 				}
-				return fmt.Errorf("%s: is the same file as %s: a member can be given only once", p, paths[j])
+				return fmt.Errorf("%s: is the same file as %s: a member can be given only once", p, files[j])
 			}
 		}
-		seen = append(seen, fi)
+		seen, files = append(seen, fi), append(files, p)
 	}
 	return nil
 }
@@ -84,6 +102,9 @@ func CloseMembers(list []raid.Member) {
 }
 
 func openMember(path string, o OpenOptions) (raid.Member, error) {
+	if nbd.IsURI(path) {
+		return openRemoteMember(path, o)
+	}
 	d, err := file.Open(path, file.Options{ReadOnly: o.ReadOnly || o.Overlay != "", Mode: o.Mode, NoLock: o.NoLock})
 	if err != nil {
 		return raid.Member{}, inUse(err)
@@ -94,6 +115,21 @@ func openMember(path string, o OpenOptions) (raid.Member, error) {
 	over, err := cover(d, path, o.Overlay)
 	if err != nil {
 		d.Close()
+		return raid.Member{}, err
+	}
+	return raid.Member{Path: path, Dev: over}, nil
+}
+
+func openRemoteMember(path string, o OpenOptions) (raid.Member, error) {
+	base := o
+	base.ReadOnly = o.ReadOnly || o.Overlay != ""
+	r, err := openRemote(path, base)
+	if err != nil || o.Overlay == "" || o.ReadOnly {
+		return raid.Member{Path: path, Dev: r}, err
+	}
+	over, err := cover(r, path, o.Overlay)
+	if err != nil {
+		r.Close()
 		return raid.Member{}, err
 	}
 	return raid.Member{Path: path, Dev: over}, nil

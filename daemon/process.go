@@ -64,9 +64,10 @@ type Process struct {
 	changed  chan struct{} // something happened that State may have to tell
 	working  chan struct{} // background work has begun
 
-	mu          sync.Mutex // guards what follows
-	notices     []string   // about how members are opened
-	least, most int64      // bytes per second of background work; 0 = the default
+	mu          sync.Mutex         // guards what follows
+	notices     []string           // about how members are opened
+	least, most int64              // bytes per second of background work; 0 = the default
+	remotes     map[string]*remote // members behind a network, by path
 
 	stopping sync.Once
 	done     chan struct{}
@@ -147,6 +148,9 @@ func (p *Process) start(ctx context.Context) (err error) {
 	if err != nil {
 		CloseMembers(members)
 		return err
+	}
+	for _, m := range members {
+		p.meet(m.Path, m.Dev)
 	}
 	context.AfterFunc(ctx, p.faults.set.Release) // or what is stuck would keep it from ending
 	wide(members)
@@ -300,6 +304,7 @@ func (p *Process) Array() Array {
 		a.LastScrub.fill(status)
 	}
 	p.faults.mark(&a)
+	p.reach(&a)
 	a.Started = when(p.started)
 	a.over(p.cfg.Open.Overlay)
 	if why := p.broken.Load(); why != nil {

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 
 	"graid/raid"
 )
@@ -17,7 +16,7 @@ func (p *Process) letGo(ctx context.Context, paths []string) (gone []string, err
 		if m == nil || m.State != raid.MemberFaulty {
 			continue
 		}
-		short, why := filepath.Base(path), ""
+		short, why := Short(path), ""
 		switch {
 		case a.ReadOnly:
 			why = "the array is read-only"
@@ -54,6 +53,9 @@ func (p *Process) release(ctx context.Context, path string) error {
 func (p *Process) readmit(ctx context.Context, q addRequest) (added []string, err error) {
 	if err := CheckMembers(q.Members); err != nil {
 		return nil, err
+	}
+	if err := reachable(q.Members); err != nil {
+		return nil, err // before anybody is removed
 	}
 	gone, err := p.letGo(ctx, q.Members)
 	if err == nil {

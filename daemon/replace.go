@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 
 	"graid/raid"
@@ -75,10 +74,10 @@ func follower(a Array, path string, role int) (with string) {
 
 // replaceable refuses before anything is added what the array would refuse after it.
 func replaceable(a Array, path, with string) error {
-	m, short := a.Member(path), filepath.Base(path)
+	m, short := a.Member(path), Short(path)
 	switch t := a.Replacement(*m); {
 	case t != nil:
-		return fmt.Errorf("%s: is being replaced by %s already: `graid wait %s` waits for the end", path, filepath.Base(t.Name()), a.Name)
+		return fmt.Errorf("%s: is being replaced by %s already: `graid wait %s` waits for the end", path, Short(t.Name()), a.Name)
 	case a.ReadOnly:
 		return fmt.Errorf("%s: the array is read-only", path)
 	case a.ConsistencyPolicy == "none":

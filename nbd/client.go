@@ -158,7 +158,7 @@ func Open(ctx context.Context, u URI, o Options) (*Client, error) {
 func (c *Client) dial(ctx context.Context, i int) (*link, error) {
 	nc, err := c.connect(ctx)
 	if err != nil {
-		return nil, c.named(fmt.Errorf("connect: %w", err))
+		return nil, c.named(fmt.Errorf("cannot be reached: %w", err))
 	}
 	defer context.AfterFunc(ctx, func() { nc.SetDeadline(past) })() // a caller who gives up is not kept waiting
 	nc.SetDeadline(c.s.Wall().Add(c.opt.Handshake))
@@ -248,6 +248,9 @@ func (c *Client) Connected() (n int) {
 	}
 	return n
 }
+
+// Width is how many connections there are when none is lost.
+func (c *Client) Width() int { return c.width }
 
 // Close waits for requests in flight, which end by being answered or by their deadlines, and takes leave of the server.
 func (c *Client) Close() error {

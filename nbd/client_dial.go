@@ -42,6 +42,10 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 	if errors.As(err, &oe) {
 		err = oe.Err // the address is named by who dials
 	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
 	return nc, err
 }
 

@@ -130,15 +130,19 @@ func (u URI) String() string {
 	return s.String()
 }
 
-// Short is what to call the export in a message: its name, or the server's if it has none.
+// Short is what to call the export in a message: the server's host or socket and the export's name.
 func (u URI) Short() string {
-	switch {
-	case u.Export != "":
-		return u.Export
-	case u.Host != "":
-		return net.JoinHostPort(u.Host, u.Port)
+	at := filepath.Base(u.Socket)
+	if u.Host != "" {
+		at = u.Host
+		if u.Port != DefaultPort {
+			at = net.JoinHostPort(u.Host, u.Port)
+		}
 	}
-	return filepath.Base(u.Socket)
+	if u.Export == "" {
+		return at
+	}
+	return at + "/" + u.Export
 }
 
 // network and address are where the server is.

@@ -56,7 +56,7 @@ func TestURI(t *testing.T) {
 	for _, word := range []string{"/dev/sda", "nbd", "./nbd://x"[2:3], "a.img", "http://x"} {
 		require.False(t, nbd.IsURI(word), word)
 	}
-	for word, want := range map[string]string{"nbd://h/x": "x", "nbd://h": "h:10809", "nbd+unix:///?socket=/a/b.sock": "b.sock"} {
+	for word, want := range map[string]string{"nbd://h/x": "h/x", "nbd://h:1/x": "h:1/x", "nbd://h": "h", "nbd+unix:///?socket=/a/b.sock": "b.sock", "nbd+unix:///x?socket=/a/b.sock": "b.sock/x"} {
 		u, err := nbd.ParseURI(word)
 		require.NoError(t, err)
 		require.Equal(t, want, u.Short())

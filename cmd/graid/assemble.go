@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"graid/daemon"
@@ -149,7 +148,7 @@ func filling(a daemon.Array) string {
 	var list []string
 	for _, m := range a.Members {
 		if m.Role != nil && m.State == "rebuilding" {
-			list = append(list, fmt.Sprintf("m%d (%s)", *m.Role, filepath.Base(m.Name())))
+			list = append(list, fmt.Sprintf("m%d (%s)", *m.Role, daemon.Short(m.Name())))
 		}
 	}
 	switch len(list) {
@@ -170,7 +169,7 @@ func missing(a daemon.Array) string {
 		}
 		s := fmt.Sprintf("m%d", *m.Role)
 		if m.State == "faulty" {
-			s += " (" + filepath.Base(m.Name()) + " failed)"
+			s += " (" + daemon.Short(m.Name()) + " failed)"
 		}
 		gone = append(gone, s)
 	}

@@ -72,7 +72,7 @@ func (c *call) runningLogs() ([]daemon.BadBlock, error) {
 // there says whether the arguments are files, or at least several.
 func (c *call) there() bool {
 	_, err := os.Stat(c.args[0])
-	return err == nil || len(c.args) > 1
+	return err == nil || daemon.IsRemote(c.args[0]) || len(c.args) > 1
 }
 
 // logs reads the logs of members.

@@ -162,7 +162,7 @@ var wrongs = []wrong{
 	{name: "folder", args: "assemble n a0 .", status: 1, says: []string{"folder"}},
 	{name: "folder to create on", args: "create n --level 1 blank .", status: 1, says: []string{"folder"}},
 	{name: "character device", args: "assemble n a0 a1 /dev/null", status: 1, says: []string{"/dev/null"}},
-	{name: "member over the network", args: "assemble n a0 nbd://localhost/x", status: 1, says: []string{"nbd://localhost/x", "not supported yet"}},
+	{name: "member over the network", args: "assemble n a0 nbd+unix:///x?socket=gone", status: 1, says: []string{"nbd+unix:///x?socket=", "gone: cannot be reached", "no such file"}},
 	{name: "link in a circle", setup: func(w *wreck) { require.NoError(w, os.Symlink("loop", w.in("loop"))) }, args: "assemble n a0 loop", status: 1, says: []string{"loop"}},
 
 	// Members that are not, or not of one array.

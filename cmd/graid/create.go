@@ -372,14 +372,14 @@ func makeFiles(c *call, paths []string) (made []string, err error) {
 	}
 	if !c.given("member-size") {
 		for _, p := range paths {
-			if _, err := os.Stat(p); errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Stat(p); errors.Is(err, os.ErrNotExist) && !daemon.IsRemote(p) {
 				return nil, fmt.Errorf("%s: does not exist: check the path, or let --member-size 1G make it", p)
 			}
 		}
 		return nil, nil
 	}
 	for _, p := range paths {
-		if _, err := os.Stat(p); !errors.Is(err, os.ErrNotExist) || slices.Contains(made, p) {
+		if _, err := os.Stat(p); !errors.Is(err, os.ErrNotExist) || daemon.IsRemote(p) || slices.Contains(made, p) {
 			continue
 		}
 		if err := file.Create(p, size); err != nil {

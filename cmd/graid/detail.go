@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -165,12 +164,12 @@ func printDetail(w io.Writer, a daemon.Array) error {
 	}
 	for _, m := range a.Members {
 		if m.BadBlocks > 0 {
-			f.say("Bad Blocks", "%s of %s: `graid badblocks %s` lists them", human(m.BadBlocks), filepath.Base(m.Name()), a.Name)
+			f.say("Bad Blocks", "%s of %s: `graid badblocks %s` lists them", human(m.BadBlocks), daemon.Short(m.Name()), a.Name)
 		}
 	}
 	for _, m := range a.Members {
 		if s := m.Tardy(); s != "" {
-			f.say("Slow Reads", "%s: %s", filepath.Base(m.Name()), s)
+			f.say("Slow Reads", "%s: %s", daemon.Short(m.Name()), s)
 		}
 	}
 	f.gap()

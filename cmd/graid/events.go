@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"graid/daemon"
@@ -107,7 +106,7 @@ func (p *eventPrinter) print(e daemon.Event) {
 	}
 	line := fmt.Sprintf("%s  %s  %s", e.At.Local().Format(time.DateTime), e.Array, e.Event)
 	if e.Member != "" {
-		line += "  " + filepath.Base(e.Member)
+		line += "  " + daemon.Short(e.Member)
 	}
 	if e.Detail != "" {
 		line += ": " + e.Detail

@@ -13,7 +13,8 @@ const helpHead = `graid: software RAID in user space, in the on-disk format of L
 `
 
 const helpTail = `
-  member    a regular file or a block device; "missing" where create is to leave a slot empty
+  member    a regular file, a block device, or the export of an NBD server: nbd://HOST:PORT/EXPORT, nbd+unix:///EXPORT?socket=PATH, and nbds for
+            TLS; "missing" where create is to leave a slot empty
   NAME      the array's short name while it runs, such as md0
   SIZE      4096, 64K, 1M, 2G: binary multiples
 

@@ -119,7 +119,7 @@ func (c *call) unmake(folder daemon.Folder, name string, made []string) error {
 
 // whatNext says what becomes of a member that was added.
 func whatNext(a daemon.Array, path string) string {
-	text := a.Name + ": " + filepath.Base(path)
+	text := a.Name + ": " + daemon.Short(path)
 	i := slices.IndexFunc(a.Members, func(m daemon.Member) bool { return m.Name() == path })
 	if i < 0 {
 		return text + " was added and has gone again"
@@ -213,7 +213,7 @@ failed first.`,
 				return err
 			}
 			for _, m := range done.Members {
-				fmt.Fprintf(c.out, "%s: %s removed\n", name, filepath.Base(m))
+				fmt.Fprintf(c.out, "%s: %s removed\n", name, daemon.Short(m))
 			}
 			if len(done.Members) == 0 {
 				fmt.Fprintf(c.out, "%s: no member is %s\n", name, map[string]string{daemon.AllFailed: "faulty", daemon.AllDetached: "detached"}[what])
@@ -225,7 +225,7 @@ failed first.`,
 
 // memberPath is what to ask the array's process for: a path where the file is, the word as it is otherwise.
 func (c *call) memberPath(arg string) string {
-	if _, err := os.Stat(arg); err != nil && filepath.Base(arg) != arg {
+	if _, err := os.Stat(arg); err != nil && !daemon.IsRemote(arg) && filepath.Base(arg) != arg {
 		if abs, err := filepath.Abs(arg); err == nil {
 			return abs // of what has gone, the server knows where it was
 		}

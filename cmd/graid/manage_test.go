@@ -69,7 +69,7 @@ func TestRefusedMembers(t *testing.T) {
 		{"add zero made --member-size 16M", []string{"made: raid0 takes no spares"}},
 		{"add other blank", []string{"read-only"}},
 		{"add nobody blank", []string{"nobody: no such array runs"}},
-		{"add five nbd://h/x", []string{"NBD members"}},
+		{"add five nbd+unix:///x?socket=/no/s", []string{"cannot be reached", "check that the server runs"}},
 		{"remove five a", []string{"a: is in use", "graid fail five a"}},
 		{"remove five blank", []string{"blank: not a member of five"}},
 		{"remove other x", []string{"read-only"}},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"graid/daemon"
 	"graid/raid"
@@ -81,11 +80,11 @@ func (c *call) successor(a daemon.Array) (path string, made []string, err error)
 	}
 	word := c.get("with")
 	for _, m := range a.Members { // a spare by its last part, as members are called elsewhere
-		if m.State == raid.MemberSpare && filepath.Base(m.Name()) == word {
+		if m.State == raid.MemberSpare && daemon.Short(m.Name()) == word {
 			return m.Name(), nil, nil
 		}
 	}
-	if path, err = filepath.Abs(word); err != nil || a.Member(path) != nil {
+	if path, err = daemon.MemberPath(word); err != nil || a.Member(path) != nil {
 		return path, nil, err
 	}
 	if made, err = makeFiles(c, []string{path}); err != nil {
@@ -99,14 +98,14 @@ func (c *call) successor(a daemon.Array) (path string, made []string, err error)
 
 // whoFollows says what becomes of a member that is to be replaced.
 func whoFollows(a daemon.Array, old, with string) string {
-	text := fmt.Sprintf("%s: %s ", a.Name, filepath.Base(old))
+	text := fmt.Sprintf("%s: %s ", a.Name, daemon.Short(old))
 	switch m := a.Member(with); {
 	case m == nil || m.State == raid.MemberFaulty:
-		return fmt.Sprintf("%sis not replaced: %s failed at once: `graid detail %s` has its errors", text, filepath.Base(with), a.Name)
+		return fmt.Sprintf("%sis not replaced: %s failed at once: `graid detail %s` has its errors", text, daemon.Short(with), a.Name)
 	case m.State == raid.MemberInSync:
-		return fmt.Sprintf("%swas replaced by %s: `graid remove %s %s` lets go of it", text, filepath.Base(with), a.Name, filepath.Base(old))
+		return fmt.Sprintf("%swas replaced by %s: `graid remove %s %s` lets go of it", text, daemon.Short(with), a.Name, daemon.Short(old))
 	case a.Sync.Action == "resync", a.Sync.Action == "recover" && !replacing(a):
-		return fmt.Sprintf("%sis replaced by %s when the %s under way has ended; `graid wait %s` waits for that", text, filepath.Base(with), work(a.Sync.Action), a.Name)
+		return fmt.Sprintf("%sis replaced by %s when the %s under way has ended; `graid wait %s` waits for that", text, daemon.Short(with), work(a.Sync.Action), a.Name)
 	}
-	return fmt.Sprintf("%sis being replaced by %s: `graid wait %s` waits for the end; it is faulty then, and can be removed", text, filepath.Base(with), a.Name)
+	return fmt.Sprintf("%sis being replaced by %s: `graid wait %s` waits for the end; it is faulty then, and can be removed", text, daemon.Short(with), a.Name)
 }

@@ -88,6 +88,8 @@ func (c *call) config(name string, members []string) (cfg daemon.Config, err err
 		return cfg, err
 	}
 	cfg.Folder, err = openFolder()
+	folder := cfg.Folder
+	cfg.Open.Folder = &folder
 	return cfg, err
 }
 
@@ -117,7 +119,7 @@ func (c *call) uuid() (*md.UUID, error) {
 func absolute(paths []string) ([]string, error) {
 	var list []string
 	for _, p := range paths {
-		abs, err := filepath.Abs(p)
+		abs, err := daemon.MemberPath(p)
 		if err != nil {
 			return nil, err
 		}

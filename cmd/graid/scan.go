@@ -153,6 +153,12 @@ func expand(paths []string) ([]place, error) {
 		list = append(list, place{path, named})
 	}
 	for _, p := range paths {
+		if daemon.IsRemote(p) {
+			if !slices.Contains(list, place{p, true}) {
+				list = append(list, place{p, true})
+			}
+			continue
+		}
 		fi, err := os.Stat(p)
 		if err != nil {
 			return nil, sayPath(err)

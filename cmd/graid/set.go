@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"graid/daemon"
@@ -59,6 +58,6 @@ func set(c *call) error {
 	case off:
 		flag = "not " + flag
 	}
-	_, err = fmt.Fprintf(c.out, "%s: %s is %s now\n", name, filepath.Base(what), flag)
+	_, err = fmt.Fprintf(c.out, "%s: %s is %s now\n", name, daemon.Short(what), flag)
 	return err
 }

@@ -223,7 +223,7 @@ func memberLine(a daemon.Array, m daemon.Member) string {
 	case m.State == "spare":
 		role = "spare"
 	}
-	name := filepath.Base(m.Name())
+	name := daemon.Short(m.Name())
 	if m.Path == nil {
 		return role + " missing"
 	}
@@ -263,7 +263,7 @@ func replacement(a daemon.Array, m daemon.Member) []string {
 	if size := memberSize(a); size > 0 && t.Recovered != nil {
 		percent = fmt.Sprintf(" %.0f%%", min(100, 100*float64(*t.Recovered)/float64(size)))
 	}
-	return []string{"replaced by " + filepath.Base(t.Name()) + percent}
+	return []string{"replaced by " + daemon.Short(t.Name()) + percent}
 }
 
 // replacing says whether the work under way is for members that serve meanwhile.
@@ -391,6 +391,11 @@ func quoted(words []string) []string {
 
 // existing is the absolute path of what is there, and any other word as it is.
 func existing(arg string) string {
+	if daemon.IsRemote(arg) {
+		if place, err := daemon.MemberPath(arg); err == nil {
+			return place
+		}
+	}
 	if _, err := os.Stat(arg); err != nil {
 		return arg
 	}

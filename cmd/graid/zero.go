@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"graid/block"
 	"graid/daemon"
@@ -64,7 +63,11 @@ func zeroSuperblock(c *call) error {
 	if err := c.notRunning(c.args); err != nil {
 		return err
 	}
-	opened, err := daemon.OpenMembers(c.args, daemon.OpenOptions{})
+	folder, err := lookFolder()
+	if err != nil {
+		return err
+	}
+	opened, err := daemon.OpenMembers(c.args, daemon.OpenOptions{Folder: &folder})
 	if err != nil {
 		return err
 	}
@@ -99,7 +102,7 @@ func (c *call) notRunning(paths []string) error {
 			switch m := a.Array.Member(p); {
 			case m == nil:
 			case m.State == raid.MemberFaulty || m.State == raid.MemberSpare:
-				return fmt.Errorf("%s: in use: it is a %s member of %s: `graid remove %s %s` first", p, m.State, a.Name, a.Name, filepath.Base(p))
+				return fmt.Errorf("%s: in use: it is a %s member of %s: `graid remove %s %s` first", p, m.State, a.Name, a.Name, daemon.Short(p))
 			default:
 				return fmt.Errorf("%s: in use: it is a member of %s, which runs: `graid stop %s` first", p, a.Name, a.Name)
 			}
