@@ -254,8 +254,7 @@ func (o *op) plans(r block.Request) (int64, error) {
 		if r.Op.Mutates() && v.broken != nil {
 			return 0, v.broken
 		}
-		o.view = *v
-		o.view.Avoid |= o.avoid
+		o.see(v)
 		o.plan.Reset()
 		n, err := o.a.level.Plan(&o.plan, r, &o.view.View)
 		if err == nil && o.view.left != nil && o.view.believable(&o.plan) < o.view.Synced {

@@ -148,8 +148,7 @@ func (a *Array) refill(span plan.Span) (int64, error) {
 
 // plansSync plans background work with v, as far as v believes.
 func (o *op) plansSync(v *view, span plan.Span, kind plan.Kind) (int64, error) {
-	o.view = *v
-	o.view.Avoid |= o.avoid
+	o.see(v)
 	o.plan.Reset()
 	n, err := o.a.level.Sync(&o.plan, span, kind, &o.view.View)
 	if err == nil && v.left != nil && v.believable(&o.plan) < v.Synced {

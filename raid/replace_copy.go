@@ -88,7 +88,8 @@ func (a *Array) copyPiece(role int, t *member, span plan.Span) (int64, error) {
 			o.both[i].Op = block.Read
 		}
 		if o.perform(o.both, 0); o.failed {
-			if a.sluggish(o) && !o.timely {
+			if a.sluggish(o) && (!o.timely || o.strained()) {
+				o.bePatient()
 				continue
 			}
 			known, err := a.computed(o, role, span)

@@ -17,7 +17,7 @@ import (
 // error is counted, and nobody fails for it. Where nothing else can answer, or where something else could answer otherwise, the read is waited for.
 //
 //	timely ──▶ a read is late ──▶ planned again without the member ──▶ answered
-//	                          └─▶ nobody else can, or copies may differ ──▶ patient: what was late is waited for
+//	                          └─▶ nobody else can, or what others say may differ ──▶ patient: what was late is waited for
 //
 // Reads of users, recovery and replacement are timely; checks and resync have all the time that members take. What becomes of a late read is
 // watched: a media error in the end is one, and is corrected as any.
@@ -100,6 +100,21 @@ func (o *op) beTimely() { o.timely, o.slow = o.a.patience.Get() > 0, 0 }
 // bePatient has o wait for everybody from now on, also for those who were late.
 func (o *op) bePatient() {
 	o.timely, o.avoid, o.slow = false, o.avoid&^o.slow, 0
+}
+
+// see has o plan with v, without those that it avoids.
+func (o *op) see(v *view) {
+	if o.view = *v; o.slow != 0 && o.strained() {
+		o.bePatient()
+	}
+	o.view.Avoid |= o.avoid
+}
+
+// strained says whether an answer without those who were late would be computed from P and Q together. Nothing tells whether these agree: a raid6
+// that lost a member before its first resync was done goes on with what P says, and Q is made to agree by a repair at last. The member that is late is right.
+func (o *op) strained() bool {
+	out := o.a.geo.Roles - (o.view.Readable &^ o.avoid).Count()
+	return o.a.geo.Level == 6 && out > 1
 }
 
 // await is what the read of those rows of m came to that was late, if o has given one up and holds its rows since.

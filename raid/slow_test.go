@@ -286,7 +286,11 @@ func TestSlowWritesAndWork(t *testing.T) {
 		require.Zero(g, g.a.Status().Members[1].SlowReads)
 	})
 	for _, verb := range []string{"fail", "replace"} {
-		slowly(t, md.Spec{Level: 6, Chunk: 4096}, 5, func(g *slowRig) {
+		spec, n := md.Spec{Level: 1}, 3
+		if verb == "replace" {
+			spec, n = md.Spec{Level: 6, Chunk: 4096}, 5
+		}
+		slowly(t, spec, n, func(g *slowRig) {
 			spare := Member{Path: "m5", Dev: keepOpen{mem.New(memberSize, mem.Options{})}}
 			require.NoError(g, g.a.Add(ctx, spare, AddOptions{}))
 			g.h.Sleep(time.Second)
@@ -305,6 +309,33 @@ func TestSlowWritesAndWork(t *testing.T) {
 			agrees(t, g.a)
 		})
 	}
+}
+
+// TestSlowOfRaid6 is computed by one parity, and not by both: nobody knows whether they agree.
+func TestSlowOfRaid6(t *testing.T) {
+	slowly(t, md.Spec{Level: 6, Chunk: 4096}, 5, func(g *slowRig) {
+		role := g.roleOf(0)
+		for i := range g.disks { // Q of the first stripe is wrong: of its members it is the one that no sum by P alone misses
+			if i != role && i != g.roleOf(4096) && i != g.roleOf(8192) {
+				at := g.a.members[i].offset
+				old := make([]byte, 4096)
+				require.NoError(g, block.ReadAt(ctx, g.disks[i], old, at))
+				require.NoError(g, block.WriteAt(ctx, g.disks[i], make([]byte, 4096), at))
+				g.inject(fmt.Sprintf("m%d read stall=30s count=1", role))
+				began, got := g.h.Now(), make([]byte, 4096)
+				require.NoError(g, block.ReadAt(ctx, g.a, got, 0))
+				require.Equal(g, time.Second, g.h.Now()-began)
+				if g.h.Sleep(time.Minute); bytes.Equal(got, g.want[:4096]) {
+					continue // this is Q, and stays wrong
+				}
+				require.NoError(g, block.WriteAt(ctx, g.disks[i], old, at))
+			}
+		}
+		g.inject(fmt.Sprintf("m%d read stall=30s", role))
+		require.NoError(g, g.a.Fail(ctx, fmt.Sprintf("m%d", g.roleOf(4096))))
+		require.Equal(g, 30*time.Second, g.reads(0, 4096))
+		require.Equal(g, 30*time.Second, g.reads(0, 4096))
+	})
 }
 
 // TestLateReadsAreForgottenWithTheirRows: once others may have written where an op has read, what comes late is not what is there.
