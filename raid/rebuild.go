@@ -49,7 +49,7 @@ func (a *Array) rebuild() {
 	a.sync.ran.Store(true)
 	a.tell(EventRebuildStart, "", fmt.Sprintf("recovery of role %s from %d of %d bytes", roles, at, a.geo.SyncSize))
 	w := a.newWalk(at)
-	bits := a.missedBits(roles)
+	bits, all := a.missedBits(roles), roles
 	for at < a.geo.SyncSize {
 		v := a.view.Load()
 		roles &= a.stillFilling(v, whose)
@@ -68,6 +68,7 @@ func (a *Array) rebuild() {
 		if at, err = w.step(at, func(at int64) (int64, error) { return a.abreast(plan.Span{Lo: at, Hi: piece.Hi}, a.refill) }); err != nil {
 			a.sync.halted.Store(true)
 			a.tell(EventUncorrectable, "", fmt.Sprintf("recovery stopped at %d of %d bytes: %v", at, a.geo.SyncSize, err))
+			a.tell(EventRebuildEnd, "", fmt.Sprintf("recovery of role %s stopped at %d of %d bytes: %v", all, at, a.geo.SyncSize, err))
 			return
 		}
 		a.advance(roles, whose, at)
@@ -76,11 +77,13 @@ func (a *Array) rebuild() {
 		}
 	}
 	if roles &= a.stillFilling(a.view.Load(), whose); at < a.geo.SyncSize || roles == 0 {
+		a.tell(EventRebuildEnd, "", fmt.Sprintf("recovery of role %s stopped at %d of %d bytes", all, at, a.geo.SyncSize))
 		return
 	}
 	if err := a.promote(roles, whose); err != nil {
 		a.sync.halted.Store(true)
 		a.tell(EventUncorrectable, "", "recovery is done, but could not be written down: "+err.Error())
+		a.tell(EventRebuildEnd, "", fmt.Sprintf("recovery of role %s stopped at its end: %v", all, err))
 		return
 	}
 	a.tell(EventRebuildEnd, "", fmt.Sprintf("recovery of role %s done", roles))

@@ -142,6 +142,7 @@ func (o *op) member(role int) *member {
 
 // write performs the writes of o's plan, on twins too. What members could not write and have recorded durably is no failure.
 func (o *op) write(flags block.Flags) {
+	o.late = o.late[:0] // what was read before is not what is there from now on, also where some of this fails and is planned again
 	if o.view.twins == nil {
 		if o.perform(o.plan.Writes, flags); o.failed {
 			o.a.bar(o)

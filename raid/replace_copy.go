@@ -26,13 +26,18 @@ func (a *Array) copyTo(role int, t *member) {
 	at := a.posOf(t.filled.Load())
 	a.tell(EventRebuildStart, t.path, fmt.Sprintf("replacement of role %d from %d of %d bytes", role, at, a.geo.SyncSize))
 	w := a.newWalk(at)
+	stopped := func(why string) {
+		a.tell(EventRebuildEnd, t.path, fmt.Sprintf("replacement of role %d stopped at %d of %d bytes%s", role, at, a.geo.SyncSize, why))
+	}
 	for at < a.geo.SyncSize {
 		v := a.view.Load()
 		if a.closing.Load() || v.broken != nil || v.twins == nil || v.twins[role] != t {
+			stopped("")
 			return
 		}
 		if v.Synced < a.geo.SyncSize || a.rebuilding(v) != 0 {
-			return // more urgent: this goes on afterwards
+			stopped(", for now") // more urgent: this goes on afterwards
+			return
 		}
 		var err error
 		if at, err = w.step(at, func(at int64) (int64, error) {
@@ -40,6 +45,7 @@ func (a *Array) copyTo(role int, t *member) {
 		}); err != nil {
 			a.sync.halted.Store(true)
 			a.tell(EventUncorrectable, t.path, fmt.Sprintf("replacement stopped at %d of %d bytes: %v", at, a.geo.SyncSize, err))
+			stopped(": " + err.Error())
 			return
 		}
 		t.filled.Store(a.rowsBelow(at))
@@ -51,8 +57,11 @@ func (a *Array) copyTo(role int, t *member) {
 	case err != nil:
 		a.sync.halted.Store(true)
 		a.tell(EventUncorrectable, t.path, "replacement is done, but could not be written down: "+err.Error())
+		stopped(": " + err.Error())
 	case done:
 		a.tell(EventRebuildEnd, t.path, fmt.Sprintf("replacement of role %d done", role))
+	default:
+		stopped("")
 	}
 }
 

@@ -19,6 +19,7 @@ func (a *Array) resync() {
 		v := a.view.Load()
 		switch {
 		case a.closing.Load() || v.broken != nil:
+			a.tell(EventRebuildEnd, "", fmt.Sprintf("resync stopped at %d of %d bytes", v.Synced, a.geo.SyncSize))
 			return
 		case v.Synced >= a.geo.SyncSize:
 			a.checkpoint()
@@ -37,6 +38,7 @@ func (a *Array) resync() {
 		if _, err := w.step(v.Synced, func(at int64) (int64, error) { return a.agree(plan.Span{Lo: at, Hi: piece.Hi}) }); err != nil {
 			a.tell(EventUncorrectable, "", fmt.Sprintf("resync stopped at %d: %v", v.Synced, err))
 			a.sync.halted.Store(true)
+			a.tell(EventRebuildEnd, "", fmt.Sprintf("resync stopped at %d of %d bytes: %v", v.Synced, a.geo.SyncSize, err))
 			return
 		}
 		if b != nil {
