@@ -50,6 +50,9 @@ DEPTH ?= 1
 crash: ## what every crash in every short history may leave, recovered and judged: DEPTH=writes, SHAPE=a prefix, LIMIT=of each shape
 	@$(GO) test -count=1 -timeout 0 ./fuzz/crash -run 'TestDepth$$' -v -depth=$(DEPTH) -shape="$(SHAPE)" -limit=$(or $(LIMIT),0)
 
+interop: build ## the NBD clients that people use against an array, one line a check: flags, copies, odd and illegal requests, TLS, activation
+	@cmd/graid/interop.sh $(BIN)
+
 cross: ## builds for every supported system
 	@for os in linux darwin windows freebsd; do for arch in amd64 arm64; do \
 		GOOS=$$os GOARCH=$$arch $(STATIC) $(GO) build -o /dev/null ./cmd/graid && GOOS=$$os GOARCH=$$arch $(STATIC) $(GO) build ./... || exit 1; done; done

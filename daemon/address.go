@@ -18,8 +18,7 @@ type Address struct {
 	At      string // path, or host:port
 }
 
-// ParseAddress reads "unix:PATH" or "tcp:HOST:PORT". Whoever can reach an export can read and write it, so TCP is for this
-// machine alone as long as there is no TLS.
+// ParseAddress reads "unix:PATH" or "tcp:HOST:PORT". Whether it may be served at, TLS.Allows decides.
 func ParseAddress(s string) (Address, error) {
 	const form = "write unix:/run/user/me/md0.nbd or tcp:127.0.0.1:10809"
 	kind, at, _ := strings.Cut(s, ":")
@@ -41,9 +40,6 @@ func ParseAddress(s string) (Address, error) {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
 			return Address{}, fmt.Errorf("%q: %q is no port: %s", s, port, form)
 		}
-		if !loopback(host) {
-			return Address{}, fmt.Errorf("%q: refusing to serve beyond this machine without TLS: use tcp:127.0.0.1:%s and a tunnel, or unix:PATH", s, port)
-		}
 		return Address{"tcp", net.JoinHostPort(host, port)}, nil
 	}
 	return Address{}, fmt.Errorf("%q is no address to serve at: %s", s, form)
@@ -57,13 +53,16 @@ func loopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// URI is what a client of the export is told, in the form of the NBD URI specification.
-func (a Address) URI(export string) string {
-	u := url.URL{Path: "/" + export}
-	if a.Network == "unix" {
-		return "nbd+unix://" + u.EscapedPath() + "?socket=" + escapeQuery(a.At)
+// URI is what a client of the export is told, in the form of the NBD URI specification; nbds is with TLS.
+func (a Address) URI(export string, tls bool) string {
+	u, scheme := url.URL{Path: "/" + export}, "nbd"
+	if tls {
+		scheme = "nbds"
 	}
-	return "nbd://" + a.At + u.EscapedPath()
+	if a.Network == "unix" {
+		return scheme + "+unix://" + u.EscapedPath() + "?socket=" + escapeQuery(a.At)
+	}
+	return scheme + "://" + a.At + u.EscapedPath()
 }
 
 // escapeQuery escapes what would end or change a query, and leaves slashes alone: the socket's path stays readable.

@@ -144,13 +144,13 @@ func TestAddresses(t *testing.T) {
 	} {
 		a, err := ParseAddress(in)
 		require.NoError(t, err, in)
-		require.Equal(t, uri, a.URI("md0"))
+		require.Equal(t, uri, a.URI("md0", false))
 		again, err := ParseAddress(a.String())
 		require.NoError(t, err)
 		require.Equal(t, a, again)
 	}
-	require.Equal(t, "nbd://127.0.0.1:1/a%20b/c%3F", Address{"tcp", "127.0.0.1:1"}.URI("a b/c?"))
-	for _, in := range []string{"", "unix:", "tcp:", "tcp:127.0.0.1", "tcp::10809", "tcp:0.0.0.0:1", "tcp:[::]:1", "tcp:example.org:1", "tcp:127.0.0.1:x", "tcp:127.0.0.1:65536", "tcp:127.0.0.1:-1", "tcp:127.0.0.1:+1", "udp:127.0.0.1:1", "/run/x"} {
+	require.Equal(t, "nbd://127.0.0.1:1/a%20b/c%3F", Address{"tcp", "127.0.0.1:1"}.URI("a b/c?", false))
+	for _, in := range []string{"", "unix:", "tcp:", "tcp:127.0.0.1", "tcp::10809x", "tcp:127.0.0.1:x", "tcp:127.0.0.1:65536", "tcp:127.0.0.1:-1", "tcp:127.0.0.1:+1", "udp:127.0.0.1:1", "/run/x"} {
 		_, err := ParseAddress(in)
 		require.Error(t, err, in)
 	}

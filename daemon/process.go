@@ -25,10 +25,13 @@ type Config struct {
 	Name      string
 	Members   []string
 	Open      OpenOptions
-	Run       bool                                     // start even if fewer members are here than were last time
-	Force     bool                                     // accept stale members, and a dirty degraded parity array
-	UUID      *md.UUID                                 // only this array
-	Addresses []Address                                // none = the folder's socket of this name
+	Run       bool           // start even if fewer members are here than were last time
+	Force     bool           // accept stale members, and a dirty degraded parity array
+	UUID      *md.UUID       // only this array
+	Addresses []Address      // none, and no Listeners and no Conn = the folder's socket of this name
+	Listeners []net.Listener // to serve at too, opened by who started this process
+	Conn      net.Conn       // the only client; the array stops when it has gone
+	TLS       TLS
 	Export    string                                   // "" = Name
 	Deadline  time.Duration                            // how long a member may take to read before the others answer; 0 = any time
 	Inject    []fault.Rule                             // what is to go wrong with members from the beginning
@@ -80,7 +83,7 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 	if cfg.Export == "" {
 		cfg.Export = cfg.Name
 	}
-	if len(cfg.Addresses) == 0 {
+	if len(cfg.Addresses) == 0 && len(cfg.Listeners) == 0 && cfg.Conn == nil {
 		cfg.Addresses = []Address{{"unix", cfg.Folder.Socket(cfg.Name)}}
 	}
 	if cfg.Log == nil {
@@ -124,8 +127,16 @@ func (p *Process) start(ctx context.Context) (err error) {
 		p.log = slog.New(slog.NewTextHandler(f, nil))
 	}
 
-	p.exports = newExports(p.cfg.Export, p.log)
+	if p.exports, err = newExports(p.cfg.Export, p.log, p.cfg.TLS); err != nil {
+		return err
+	}
 	undo = append(undo, p.exports.close)
+	p.exports.single = p.cfg.Conn
+	for _, l := range p.cfg.Listeners {
+		if err := p.exports.take(l); err != nil {
+			return err
+		}
+	}
 	for _, a := range p.cfg.Addresses {
 		if err := p.exports.bind(a); err != nil {
 			return err
@@ -179,7 +190,7 @@ func (p *Process) start(ctx context.Context) (err error) {
 	}
 	go p.keepState()
 	go p.keepLooking()
-	p.exports.serve(patient{p.array, p.faults})
+	p.exports.serve(patient{p.array, p.faults}, func() { p.Stop(true) })
 	p.serveControl(control)
 	return nil
 }

@@ -66,8 +66,14 @@ func (c *call) serveArgs(cfg daemon.Config) []string {
 			if c.has(f.name) {
 				args = append(args, "--"+f.name)
 			}
-		case c.given(f.name):
-			args = append(args, "--"+f.name+"="+c.get(f.name))
+		case f.name == "tls-certs":
+			if cfg.TLS.Certs != "" {
+				args = append(args, "--tls-certs="+cfg.TLS.Certs)
+			}
+		default:
+			for _, v := range c.list(f.name) {
+				args = append(args, "--"+f.name+"="+v)
+			}
 		}
 	}
 	return append(append(args, "--", cfg.Name), cfg.Members...)
@@ -102,8 +108,14 @@ func (c *call) again(cfg daemon.Config, members []string) []string {
 			if c.has(f.name) {
 				args = append(args, "--"+f.name)
 			}
-		case c.given(f.name):
-			args = append(args, "--"+f.name, c.get(f.name))
+		case f.name == "tls-certs":
+			if cfg.TLS.Certs != "" {
+				args = append(args, "--tls-certs", cfg.TLS.Certs)
+			}
+		default:
+			for _, v := range c.list(f.name) {
+				args = append(args, "--"+f.name, v)
+			}
 		}
 	}
 	return append(args, members...)

@@ -176,7 +176,7 @@ func unknownVerb(all []verb, got string) error {
 }
 
 func unknownFlag(v *verb, got string) error {
-	if name, _, _ := strings.Cut(strings.TrimLeft(got, "-"), "="); v.flag("nbd") != nil && (name == "http" || strings.HasPrefix(name, "tls-")) {
+	if name, _, _ := strings.Cut(strings.TrimLeft(got, "-"), "="); v.flag("nbd") != nil && name == "http" {
 		return fmt.Errorf("%s: --%s is not there yet in this version: serve at a unix socket or on 127.0.0.1, and tunnel it", v.name, name)
 	}
 	var names []string

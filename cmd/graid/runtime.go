@@ -15,6 +15,11 @@ func assembleFlags() []flag {
 	return []flag{
 		{name: "nbd", value: "ADDRESS", list: true, usage: "serve at unix:PATH or tcp:HOST:PORT; may be repeated (default: a socket in the runtime folder)"},
 		{name: "export", value: "NAME", usage: "what the export is called (default: the array's name)"},
+		{name: "tls-certs", value: "DIR", usage: "serve with TLS, to clients with a certificate: DIR has ca-cert.pem, server-cert.pem and server-key.pem; see `graid help pki`"},
+		{name: "tls-mode", value: "MODE", usage: "require TLS, allow clients to go on without it, or off (default: require with --tls-certs, else off)"},
+		{name: "tls-access", value: "CLIENT=rw|ro|none", list: true, usage: "what a client may do, by a name in its certificate; plain is clients without TLS, * all; " +
+			"may be repeated, the first that fits decides, and then nobody else may (default: all may read and write)"},
+		{name: "insecure", usage: "serve beyond this machine in the clear too, to anybody who can reach it"},
 		{name: "io", value: "MODE", usage: "how members are read and written: auto, buffered or direct (default: auto)"},
 		deadlineFlag,
 		{name: "overlay", value: "DIR", usage: "keep every write in files in DIR and leave the members as they are"},
@@ -54,8 +59,14 @@ func (c *call) config(name string, members []string) (cfg daemon.Config, err err
 	if c.given("export") && (cfg.Export == "" || len(cfg.Export) > maxExport) {
 		return cfg, usage("%s: --export: give a name of 1 to %d bytes", c.verb.name, maxExport)
 	}
+	if cfg.TLS, err = c.tls(); err != nil {
+		return cfg, err
+	}
 	for _, a := range c.list("nbd") {
 		at, err := daemon.ParseAddress(a)
+		if err == nil {
+			err = cfg.TLS.Allows(at)
+		}
 		if err != nil {
 			return cfg, usage("%s: --nbd: %v", c.verb.name, err)
 		}
@@ -91,6 +102,34 @@ func (c *call) config(name string, members []string) (cfg daemon.Config, err err
 	folder := cfg.Folder
 	cfg.Open.Folder = &folder
 	return cfg, err
+}
+
+// tls reads who may be served and how.
+func (c *call) tls() (t daemon.TLS, err error) {
+	mode := c.get("tls-mode")
+	certs := c.given("tls-certs")
+	switch {
+	case mode != "" && mode != "off" && mode != "allow" && mode != "require":
+		return t, usage("%s: --tls-mode: %q is none of off, allow, require", c.verb.name, mode)
+	case (mode == "allow" || mode == "require") && !certs:
+		return t, usage("%s: --tls-mode %s needs --tls-certs DIR: `graid pki` makes such folders", c.verb.name, mode)
+	case c.given("tls-access") && (!certs || mode == "off"):
+		return t, usage("%s: --tls-access needs --tls-certs DIR: who a client is, its certificate says", c.verb.name)
+	}
+	t = daemon.TLS{Optional: mode == "allow", Insecure: c.has("insecure")}
+	if certs && mode != "off" {
+		if t.Certs, err = filepath.Abs(c.get("tls-certs")); err != nil {
+			return t, err
+		}
+	}
+	for _, a := range c.list("tls-access") {
+		r, err := daemon.ParseAccess(a)
+		if err != nil {
+			return t, usage("%s: --tls-access: %v", c.verb.name, err)
+		}
+		t.Access = append(t.Access, r)
+	}
+	return t, nil
 }
 
 // maxExport is the protocol's limit on an export's name, bytes.

@@ -18,8 +18,9 @@ func serveVerb() verb {
 		short: "the same in the foreground, for containers and service managers",
 		long: `Puts the array together and serves it until it is told to end: by SIGINT, SIGTERM or SIGHUP, or by "graid stop NAME". It
 then flushes, marks the array clean and exits with status 0. Prints the URI of the export when it serves; what happens to the
-array is logged to standard error.`,
+array is logged to standard error. Sockets that a service manager hands over (LISTEN_FDS) are served at instead of the default one.`,
 		flags: append(append(startFlags(), assembleFlags()...),
+			flag{name: "stdio", usage: "serve one client, which has started this, on standard input and output, and end when it has gone"},
 			flag{name: "background", quiet: true, usage: "report on standard output as JSON, log to the runtime folder"}),
 		run: serve,
 	}
@@ -34,6 +35,25 @@ func serve(c *call) error {
 		return err
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(c.err, nil))
+	if cfg.Listeners, err = handedOver(); err != nil {
+		return err
+	}
+	if c.has("stdio") {
+		switch {
+		case len(cfg.Addresses) > 0:
+			return usage("serve: --stdio serves one client alone: leave out --nbd")
+		case len(cfg.Listeners) > 0:
+			return usage("serve: --stdio, but a socket to listen at was handed over: leave out --stdio")
+		}
+		in, okIn := c.in.(*os.File)
+		out, okOut := asFile(c.out)
+		if !okIn || !okOut {
+			return usage("serve: --stdio needs standard input and output of its own")
+		}
+		if cfg.Conn, err = stdio(in, out); err != nil {
+			return fmt.Errorf("serve: --stdio: %w", err)
+		}
+	}
 	p, err := daemon.Start(c.ctx, cfg)
 	if err != nil {
 		return err
