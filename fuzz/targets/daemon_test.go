@@ -51,7 +51,7 @@ func FuzzAddress(f *testing.F) {
 		again, err := daemon.ParseAddress(a.String())
 		require.NoError(t, err)
 		require.Equal(t, a, again)
-		u, err := url.Parse(a.URI(export))
+		u, err := url.Parse(a.URI(export, false))
 		require.NoError(t, err)
 		require.Equal(t, "/"+export, u.Path)
 		if a.Network == "unix" {
