@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -40,9 +41,20 @@ func ParseAddress(s string) (Address, error) {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
 			return Address{}, fmt.Errorf("%q: %q is no port: %s", s, port, form)
 		}
+		if !isHost(host) {
+			return Address{}, fmt.Errorf("%q: %q is no host: %s", s, host, form)
+		}
 		return Address{"tcp", net.JoinHostPort(host, port)}, nil
 	}
 	return Address{}, fmt.Errorf("%q is no address to serve at: %s", s, form)
+}
+
+// isHost says whether it is an address, a name as DNS has them, or nothing, which is all addresses of this machine.
+func isHost(s string) bool {
+	if a, err := netip.ParseAddr(s); err == nil {
+		s = a.Zone()
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == ""
 }
 
 func loopback(host string) bool {
@@ -62,7 +74,7 @@ func (a Address) URI(export string, tls bool) string {
 	if a.Network == "unix" {
 		return scheme + "+unix://" + u.EscapedPath() + "?socket=" + escapeQuery(a.At)
 	}
-	return scheme + "://" + a.At + u.EscapedPath()
+	return scheme + "://" + strings.ReplaceAll(a.At, "%", "%25") + u.EscapedPath() // a zone may be behind an IPv6 address
 }
 
 // escapeQuery escapes what would end or change a query, and leaves slashes alone: the socket's path stays readable.

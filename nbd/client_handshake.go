@@ -175,7 +175,7 @@ func (r *refused) Error() string {
 	if what == "" {
 		what = fmt.Sprintf("error %#x", r.kind)
 	}
-	if r.option == optStartTLS && r.kind == repErrUnsup {
+	if r.option == optStartTLS && (r.kind == repErrUnsup || r.kind == repErrPolicy) {
 		what = "it has no TLS: use nbd:// if the network can be trusted"
 	}
 	if r.text != "" {

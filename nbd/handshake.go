@@ -114,7 +114,7 @@ func (c *conn) obey(o option) error {
 		if c.srv.TLS != nil {
 			return c.startTLS(o)
 		}
-		c.refuse(o.code, repErrUnsup, "unknown option")
+		c.refuse(o.code, repErrPolicy, "there is no TLS here")
 	case optList:
 		c.list(o)
 	case optInfo, optGo:
@@ -177,6 +177,10 @@ func (c *conn) info(o option) {
 	name, rest, ok := cutString(o.data)
 	if !ok || len(rest) < 2 || len(rest) != 2+2*int(be.Uint16(rest)) {
 		c.refuse(o.code, repErrInvalid, "lengths inside the option do not add up")
+		return
+	}
+	if len(name) > maxName {
+		c.refuse(o.code, repErrInvalid, "a name has at most 4096 bytes")
 		return
 	}
 	v := c.find(name)

@@ -65,6 +65,21 @@ func (a *authority) client(certs ...tls.Certificate) *tls.Config {
 	return &tls.Config{RootCAs: a.pool(), ServerName: "localhost", Certificates: certs}
 }
 
+// mutual and outer are the two ends of a connection, made once.
+func mutual(t testing.TB) *tls.Config {
+	ends.once.Do(func() {
+		ends.server, ends.client = tests().mutual(t), tests().client(tests().issue(t, "me"))
+	})
+	return ends.server
+}
+
+func outer(t testing.TB) *tls.Config { mutual(t); return ends.client }
+
+var ends struct {
+	once           sync.Once
+	server, client *tls.Config
+}
+
 var tests = sync.OnceValue(func() *authority { return newAuthority(&testing.T{}) })
 
 // secret is a server that wants TLS, of "disk", "other" and, for TLS alone even where that is optional, "vault".

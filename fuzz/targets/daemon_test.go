@@ -35,7 +35,7 @@ func folder(t testing.TB) daemon.Folder {
 	return f
 }
 
-// FuzzAddress: an address that is accepted prints as itself, binds nothing beyond this machine, and its URI names socket and export.
+// FuzzAddress: an address that is accepted prints as itself, is served in the clear on this machine alone, and its URI names socket and export.
 func FuzzAddress(f *testing.F) {
 	for _, s := range []string{"unix:/run/a b.nbd", "unix:rel?&=#%", "tcp:127.0.0.1:10809", "tcp:[::1]:0", "tcp:localhost:1", "tcp:0.0.0.0:1", "tcp::1", "tcp:[::ffff:127.0.0.1]:9",
 		"tcp:127.0.0.1:http", "unix:", "tcp:[fe80::1%lo]:1"} {
@@ -62,7 +62,8 @@ func FuzzAddress(f *testing.F) {
 		require.Equal(t, a.At, u.Host)
 		host, _, err := net.SplitHostPort(a.At)
 		require.NoError(t, err)
-		require.True(t, host == "localhost" || net.ParseIP(host).IsLoopback(), host)
+		local := host == "localhost" || net.ParseIP(host).IsLoopback()
+		require.Equal(t, local, daemon.TLS{}.Allows(a) == nil, host)
 	})
 }
 
