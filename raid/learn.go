@@ -139,6 +139,7 @@ func (a *Array) lose(o *op, roles plan.RoleSet, why error, readable bool) error 
 func (a *Array) loseLocked(roles plan.RoleSet, why error, readable bool) error {
 	var lost []*member
 	filled := map[int]int64{} // of the roles that another succeeds to
+	moved := false            // somebody has taken a role: also one that has failed since
 	for {
 		v := a.view.Load()
 		roles &= v.Readable | v.Writable
@@ -160,6 +161,7 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error, readable bool) error {
 			}
 		}
 		a.succeed(roles, filled)
+		moved = moved || len(filled) > 0
 		given := a.giveUpResync()
 		more, err := a.commitTwice()
 		if err != nil {
@@ -168,7 +170,7 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error, readable bool) error {
 		if more == 0 {
 			a.change(func(v *view) {
 				v.without(roles)
-				if len(filled) > 0 {
+				if moved {
 					v.succeeded(filled, a.members)
 				}
 				if given {
@@ -178,7 +180,7 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error, readable bool) error {
 			for _, m := range lost {
 				a.note(EventFail, m.path, why.Error())
 			}
-			if len(filled) > 0 {
+			if moved {
 				a.publishTwins()
 			}
 			if a.hasSpare() || len(filled) > 0 {
@@ -189,6 +191,7 @@ func (a *Array) loseLocked(roles plan.RoleSet, why error, readable bool) error {
 		}
 		for role := range filled {
 			if more.Has(role) {
+				// Who was to succeed is lost on the way. Nothing is written to it any more, and its role has nobody: that goes into the view with the rest.
 				a.members[role].state = MemberFaulty
 				lost = append(lost, a.members[role])
 				delete(filled, role)

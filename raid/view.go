@@ -83,6 +83,9 @@ func (v *view) without(roles plan.RoleSet) {
 // succeeded is v after members that were being filled to replace others have taken their roles, with so many rows of each filled.
 func (v *view) succeeded(filled map[int]int64, members []*member) {
 	v.members = append([]*member(nil), members...)
+	if len(filled) == 0 {
+		return
+	}
 	recovered := make([]int64, len(members))
 	copy(recovered, v.Recovered)
 	for role, rows := range filled {
