@@ -15,6 +15,7 @@ import (
 // loadBitmap takes the bitmap over from the members that are in sync: what any of them says may differ may differ. Every one of them has all that
 // matters; but a bitmap that is older than its superblock has missed something, and then everything may differ.
 func (a *Array) loadBitmap(d *md.Decision, found []*md.Examined) {
+	a.agreeOnBitmap()
 	if !a.writable || !a.geo.Redundant() || a.ref.Features&md.FeatureBitmap == 0 {
 		return
 	}
@@ -50,6 +51,17 @@ func (a *Array) loadBitmap(d *md.Decision, found []*md.Examined) {
 		image.SetAll()
 	}
 	a.intent.Store(newIntent(image, a.view.Load().Synced))
+}
+
+// agreeOnBitmap has members that an interrupted commit left behind have a bitmap if the freshest one does, which may have been added or removed then.
+func (a *Array) agreeOnBitmap() {
+	for _, m := range a.all() {
+		if m.live() && (m.sb.Features^a.ref.Features)&md.FeatureBitmap != 0 {
+			m.sb = m.sb.Clone()
+			m.sb.Features = m.sb.Features&^md.FeatureBitmap | a.ref.Features&md.FeatureBitmap
+			m.sb.BitmapOffset = a.ref.BitmapOffset
+		}
+	}
 }
 
 // syncSpan is the part of the sync space that a write to r is about.

@@ -2,6 +2,7 @@ package raid
 
 import (
 	"bytes"
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -73,4 +74,48 @@ func TestBitmapComesAndGoes(t *testing.T) {
 		agrees(t, a)
 		require.NoError(t, a.Close())
 	}
+}
+
+// TestTornBitmapChange: a crash while a bitmap is added, or removed, leaves a superblock without what the others say. The freshest one counts, on all of them.
+func TestTornBitmapChange(t *testing.T) {
+	for _, added := range []bool{true, false} {
+		for late := range 3 {
+			g := newRig(t, md.Spec{Level: 5, Chunk: 4096, AssumeClean: true, Bitmap: !added}, 3)
+			a := g.open()
+			want := noise(1, 64<<10)
+			require.NoError(t, block.WriteAt(ctx, a, want, 0))
+			require.NoError(t, a.Close())
+			a = g.open()
+			before := clones(g.disks)
+			change := a.RemoveBitmap
+			if added {
+				change = func(ctx context.Context) error { return a.AddBitmap(ctx, 4096) }
+			}
+			require.NoError(t, change(ctx))
+			g.disks = clones(g.disks) // the process is killed
+			g.disks[late] = before[late]
+			_ = a.Close()
+
+			a = g.open()
+			require.Equal(t, added, a.Status().Bitmap != nil)
+			require.NoError(t, write(a, 0, 4096, 7))
+			require.NoError(t, a.Close())
+			for i := range 3 {
+				sb := g.super(i)
+				require.Equal(t, added, sb.Features&md.FeatureBitmap != 0, "m%d", i)
+				e, err := md.Examine(ctx, "m", g.disks[i])
+				require.NoError(t, err)
+				require.NoError(t, e.BitmapErr)
+				require.Equal(t, added, e.Bitmap != nil && !e.Bitmap.Stale(sb.Events), "m%d", i)
+			}
+		}
+	}
+}
+
+// TestNoRoomForABitmap: on members so small that the bad block log is where a bitmap would go, there is none.
+func TestNoRoomForABitmap(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 5, Chunk: 4096, Size: 32 << 10, AssumeClean: true}, 3)
+	a := g.open()
+	require.ErrorContains(t, a.AddBitmap(ctx, 0), "no room")
+	require.NoError(t, a.Close())
 }

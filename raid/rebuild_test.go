@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -307,5 +308,35 @@ func TestLimit(t *testing.T) {
 	require.NoError(t, a.Check())
 	require.NoError(t, a.Wait(ctx))
 	require.Greater(t, float64(a.sched.Now()-began), 0.9*float64(stretch(a.geo.SyncSize, 16<<20)))
+	require.NoError(t, a.Close())
+}
+
+// TestGivenUpIsNotAgreed: a resync that is given up because a member is lost has made nothing agree. When all members are here again it goes over everything
+// that the bitmap says, and does not forget it.
+func TestGivenUpIsNotAgreed(t *testing.T) {
+	g := newRig(t, md.Spec{Level: 6, Chunk: 4096, Size: 1 << 20, Bitmap: true, BitmapChunk: 4096}, 4)
+	data := int64(g.super(0).DataOffset) * md.Sector
+	for i, d := range g.disks {
+		require.NoError(t, block.WriteAt(ctx, d, noise(uint64(i), 1<<20), data))
+		require.NoError(t, md.Wipe(ctx, d))
+	}
+	_, err := Create(ctx, g.spec, g.wrap(), Options{}) // again: what is not all holes is to be resynced
+	require.NoError(t, err)
+	members := g.wrap()
+	g.faulty[3].Before(func(r block.Request) error {
+		if r.Op == block.Write && r.Off >= data {
+			return block.ErrGone
+		}
+		return nil
+	})
+	g.opts.Quiet = time.Millisecond // bits are cleared as soon as may be
+	a, err := Assemble(ctx, members, g.opts)
+	require.NoError(t, err)
+	require.NoError(t, a.Wait(ctx))
+	require.Equal(t, 1, a.Status().Degraded)
+	require.NoError(t, a.Add(ctx, Member{Path: "spare", Dev: mem.New(memberSize, mem.Options{})}, AddOptions{}))
+	require.NoError(t, a.Wait(ctx))
+	require.Zero(t, a.Status().Degraded)
+	agrees(t, a)
 	require.NoError(t, a.Close())
 }

@@ -12,9 +12,9 @@ import (
 func (a *Array) resync() {
 	a.sync.ran.Store(true)
 	a.sync.errors.Store(0)
-	at := a.view.Load().Synced
-	a.tell(EventRebuildStart, "", fmt.Sprintf("resync from %d of %d bytes", at, a.geo.SyncSize))
-	w := a.newWalk(at)
+	from := a.view.Load().Synced
+	a.tell(EventRebuildStart, "", fmt.Sprintf("resync from %d of %d bytes", from, a.geo.SyncSize))
+	w := a.newWalk(from)
 	for {
 		v := a.view.Load()
 		switch {
@@ -35,15 +35,15 @@ func (a *Array) resync() {
 				continue
 			}
 		}
-		if _, err := w.step(v.Synced, func(at int64) (int64, error) { return a.agree(plan.Span{Lo: at, Hi: piece.Hi}) }); err != nil {
+		at, err := w.step(v.Synced, func(at int64) (int64, error) { return a.agree(plan.Span{Lo: at, Hi: piece.Hi}) })
+		if err != nil {
 			a.tell(EventUncorrectable, "", fmt.Sprintf("resync stopped at %d: %v", v.Synced, err))
 			a.sync.halted.Store(true)
 			a.tell(EventRebuildEnd, "", fmt.Sprintf("resync stopped at %d of %d bytes: %v", v.Synced, a.geo.SyncSize, err))
 			return
 		}
-		if b != nil {
-			now := a.view.Load()
-			b.agreed(v.Synced, now.Synced, a.geo.SyncSize, now.left)
+		if now := a.view.Load(); b != nil && now.Readable == v.Readable { // else nothing may have come to agree: it was given up
+			b.agreed(v.Synced, min(at, now.Synced), a.geo.SyncSize, now.left)
 		}
 		if w.due() {
 			a.checkpoint()

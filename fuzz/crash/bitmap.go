@@ -20,6 +20,9 @@ func (g *ground) bitmaps(o *outlook, lost uint8) error {
 			continue
 		}
 		m := o.disk[role]
+		if !o.supers[m].bits && o.supers[m].events < o.fresh.events {
+			continue // cut while it was added
+		}
 		b := g.disks[m].now[o.supers[m].logAt*sector:]
 		u32, u64 := binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
 		events, cleared := u64(b[24:]), u64(b[32:])
@@ -82,5 +85,5 @@ func (g *ground) bitsOrLog(at int) bool {
 	if g.PPL {
 		return at >= first && at < first+pplSectors
 	}
-	return g.redundant() && at == first
+	return g.Bitmap && at == first
 }

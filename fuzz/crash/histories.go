@@ -43,9 +43,7 @@ func (s *Shape) Histories(writes int) (list []string) {
 	if s.redundant() && writes == 1 {
 		list = append(list, owners...)
 		if s.Bitmap {
-			list = append(list, "U c F", "+U +c F")
-		} else if !s.PPL {
-			list = append(list, "M c F", "+M +c F", "M L0 c R0 A0 W F", "+c M +d U F")
+			list = append(list, "U c F", "+U +c F", "U M c F", "U M L0 c R0 A0 W F", "+c U +d M +c F")
 		}
 		list = append(list, "dirty C", "dirty Q", "dirty L0 Q", "dirty L1 C", "L0 C", "L1 Q", "dirty G0 Q")
 		for i := range 8 {

@@ -99,7 +99,7 @@ func (s *Superblock) bitmapGap() uint64 {
 		return 0
 	case s.Version == V10:
 		end, from = s.SuperOffset-min(s.SuperOffset, bbLogRoom), s.DataOffset+s.Size
-	case s.BBLogOffset > bitmapOff:
+	case s.BBLogOffset >= bitmapOff: // right there, on members so small that no room was left
 		end = s.SuperOffset + uint64(s.BBLogOffset)
 	}
 	return end - min(end, from)
