@@ -6,6 +6,7 @@ import (
 
 	"graid/block/fault"
 	"graid/raid/md"
+	"graid/sim"
 )
 
 // enrich draws what came into worlds last, from a stream of its own: worlds that get none of it are what they were. Each draws its own mix.
@@ -26,6 +27,10 @@ func (c *Case) enrich(rng *rand.Rand) {
 	if c.Spares+c.Blanks == 0 && rng.IntN(2) == 0 {
 		c.Blanks++
 	}
+	if c.Spares+c.Blanks > 0 && rng.IntN(8) == 0 {
+		c.halfway(rng)
+		return
+	}
 	for i := range c.Lives {
 		if rng.IntN(2) == 0 {
 			kinds[rng.IntN(len(kinds))](rng, &c.Lives[i])
@@ -37,6 +42,23 @@ func (c *Case) enrich(rng *rand.Rand) {
 func (l *Life) beside(rng *rand.Rand, steps ...Step) {
 	if !l.Rot {
 		l.Hand = slices.Insert(slices.Clone(l.Hand), rng.IntN(len(l.Hand)+1), steps...)
+	}
+}
+
+// halfway has lives end as soon as a superblock says that a member is filled in part, and nobody flushes but for the array itself.
+func (c *Case) halfway(rng *rand.Rand) {
+	for i := range c.Sizes {
+		c.Sizes[i] = max(c.Sizes[i], 1<<20)
+	}
+	c.Mix.Flush, c.Mix.FUA, c.Assumed = 0, 0, true
+	for i := range c.Lives {
+		l := &c.Lives[i]
+		if rng.IntN(2) == 0 || l.Rot {
+			continue
+		}
+		c.interrupt(rng, l)
+		l.End, l.Updates, l.Steps, l.Partly, l.Keep = Power, 0, 1+rng.Int64N(int64(2)<<rng.IntN(5)), true, sim.KeepAny
+		l.Faults, l.Absent, l.Blind, l.Glances = nil, nil, true, 0
 	}
 }
 
