@@ -147,8 +147,8 @@ func (a *Array) tardy(o *op, i int, dead plan.RoleSet) (why error) {
 			return fmt.Errorf("%d reads in a row were late, for %v: %w", run.row, (a.sched.Now() - run.first).Round(time.Second), o.errs[i])
 		}
 	}
-	if o.undecided() {
-		o.bePatient() // whose copy is read matters
+	if o.undecided() || a.sync.given.Load() {
+		o.bePatient() // whose copy is read matters, and so does parity that was never made true
 		return nil
 	}
 	o.slow, o.avoid = o.slow.With(io.Role), o.avoid.With(io.Role)
