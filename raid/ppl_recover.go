@@ -41,6 +41,8 @@ func (a *Array) openLog(d *md.Decision) error {
 		if err := a.markAs(markDirty); err != nil {
 			return err
 		}
+		a.written = markClean
+		a.mark.Store(markClean) // whoever writes first has superblocks say so again, and logs be begun before them
 	}
 	p.unsynced = a.view.Load().Synced < a.geo.SyncSize
 	a.ppl = p
