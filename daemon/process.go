@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,7 @@ type Config struct {
 	OnEvent   string                                   // absolute path of a program that is run for every event; "" = none
 	Vet       func(context.Context, raid.Member) error // refuses a device that should not become a member; nil = none is refused
 	Command   func(members []string) []string          // for State: how to have it run again with these members; nil = it does not say
+	State     string                                   // folder for what outlives processes, such as where a check stopped; "" = nothing does
 	LogFile   bool                                     // to NAME.log instead, as a background process does
 }
 
@@ -66,6 +68,9 @@ type Process struct {
 	changing chan struct{} // holds one token: members change, or a scrub is asked for, one at a time
 	changed  chan struct{} // something happened that State may have to tell
 	working  chan struct{} // background work has begun
+	checked  chan struct{} // a check has ended, somewhere
+
+	placing sync.Mutex // guards the file that says where a check stopped
 
 	mu          sync.Mutex         // guards what follows
 	notices     []string           // about how members are opened
@@ -91,7 +96,7 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 	}
 	p := &Process{
 		cfg: cfg, faults: newFaults(), ring: newRing(), log: cfg.Log, started: time.Now(),
-		changing: make(chan struct{}, 1), changed: make(chan struct{}, 1), working: make(chan struct{}, 1), done: make(chan struct{}),
+		changing: make(chan struct{}, 1), changed: make(chan struct{}, 1), working: make(chan struct{}, 1), checked: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	p.monitor = newMonitor(cfg.Name, func(e Event) {
 		p.ring.add(e)
@@ -188,6 +193,7 @@ func (p *Process) start(ctx context.Context) (err error) {
 	if err := p.claim.publish(p.state()); err != nil {
 		return fmt.Errorf("runtime folder: %w", plainPath(err))
 	}
+	p.recallCheck()
 	go p.keepState()
 	go p.keepLooking()
 	p.exports.serve(patient{p.array, p.faults}, func() { p.Stop(true) })
@@ -231,6 +237,8 @@ func (p *Process) keepState() {
 		select {
 		case <-p.changed:
 			p.publish()
+		case <-p.checked:
+			p.keepCheck(p.array.Status().CheckedTo)
 		case <-p.done:
 			return
 		}
@@ -248,7 +256,11 @@ func (p *Process) keepLooking() {
 		case <-p.done:
 			return
 		}
-		for p.monitor.look(time.Now(), p.array.Status().Sync) {
+		for kept, s := time.Now(), p.array.Status().Sync; p.monitor.look(time.Now(), s); s = p.array.Status().Sync {
+			if s.Action == "check" && time.Since(kept) >= checkEvery {
+				p.keepCheck(s.Done)
+				kept = time.Now()
+			}
 			select {
 			case <-time.After(progressLook):
 			case <-p.done:
@@ -274,6 +286,9 @@ func (p *Process) event(e raid.Event) {
 	}
 	if e.Kind == raid.EventRebuildStart {
 		poke(p.working)
+	}
+	if e.Kind == raid.EventRebuildEnd && strings.HasPrefix(e.Detail, "check ") {
+		poke(p.checked)
 	}
 	args := []any{"array", p.cfg.Name}
 	if e.Member != "" {
@@ -359,6 +374,7 @@ func (p *Process) Stop(force bool) error {
 		p.faults.set.Release()
 		p.exports.close()
 		p.result = closing(p.array.Close())
+		p.keepCheck(p.array.Status().CheckedTo)
 		p.hook.close()
 		p.claim.Release()
 		close(p.done)

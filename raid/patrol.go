@@ -25,6 +25,14 @@ func (a *Array) CheckWith(opts CheckOptions) error {
 	return a.ask(j)
 }
 
+// GoOnAt has the next check that resumes begin at a place that Status.CheckedTo named in another life of the array, rounded down to a MiB. A place that
+// cannot be is none.
+func (a *Array) GoOnAt(place int64) {
+	if place > 0 && place < a.geo.SyncSize {
+		a.sync.place.Store(place / syncNarrow * syncNarrow)
+	}
+}
+
 // job is a check or repair that somebody asked for, and how far it is. It is the worker's from then on.
 type job struct {
 	work            int32

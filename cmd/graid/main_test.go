@@ -75,6 +75,7 @@ func scriptParams(dir string, binary func(script string) string) testscript.Para
 		Setup: func(e *testscript.Env) error {
 			run := filepath.Join(e.WorkDir, "run")
 			e.Setenv("GRAID_RUNTIME_DIR", run)
+			e.Setenv("GRAID_STATE_DIR", filepath.Join(e.WorkDir, "state"))
 			e.Setenv("PATH", filepath.Dir(binary(strings.TrimPrefix(filepath.Base(e.WorkDir), "script-")))+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Defer(func() { stopAll(run) })
 			return nil
@@ -284,7 +285,7 @@ func graid(t *testing.T, dir string, args ...string) said {
 func finish(t *testing.T, dir string, c *exec.Cmd) said {
 	t.Helper()
 	c.Dir = dir
-	c.Env = append(os.Environ(), "GRAID_RUNTIME_DIR="+filepath.Join(dir, "run"), "LANG=C")
+	c.Env = append(os.Environ(), "GRAID_RUNTIME_DIR="+filepath.Join(dir, "run"), "GRAID_STATE_DIR="+filepath.Join(dir, "state"), "LANG=C")
 	var out, bad bytes.Buffer
 	c.Stdout, c.Stderr = &out, &bad
 	err := c.Run()

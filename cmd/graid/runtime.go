@@ -83,6 +83,7 @@ func (c *call) config(name string, members []string) (cfg daemon.Config, err err
 			return cfg, fmt.Errorf("%s: --on-event: %w", c.verb.name, err)
 		}
 	}
+	cfg.State = daemon.WhereState(os.Getenv, os.Geteuid())
 	cfg.Open.ReadOnly = c.has("readonly")
 	if cfg.Open.Overlay = c.get("overlay"); cfg.Open.Overlay != "" {
 		if cfg.Open.Overlay, err = filepath.Abs(cfg.Open.Overlay); err != nil {

@@ -18,7 +18,8 @@ is rewritten from redundancy; what differs is counted, as Linux counts it, told 
 alone. With raid6, and with three copies and more, it is told which member is wrong, where that can be known. With --wait, exit status 3
 says that something differs.
 
-With --for it stops when that time is over, and the next check with --for or --continuous goes on there, as long as the array runs.`,
+With --for it stops when that time is over, and the next check with --for or --continuous goes on there, also after the array was
+stopped: where that was is kept in $GRAID_STATE_DIR, else $XDG_STATE_HOME/graid, else /var/lib/graid for root and ~/.local/state/graid for others.`,
 		flags: []flag{
 			waitFlag,
 			{name: "for", value: "TIME", usage: "go on where the last check stopped, for so long: 90s, 45m, 2h30m"},
