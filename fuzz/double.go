@@ -1,6 +1,9 @@
 package fuzz
 
-import "slices"
+import (
+	"crypto/subtle"
+	"slices"
+)
 
 // product is the multiplication table of GF(2^8) modulo x^8+x^4+x^3+x^2+1, made by shifting and adding.
 var product = func() (t [256][256]byte) {
@@ -106,14 +109,14 @@ func (l *layout) sums(row int64, of [][]byte) (p, q [sector]byte) {
 				c = 1
 			}
 		}
-		times := &product[c]
-		for i, x := range b {
-			if inP {
-				p[i] ^= x
-			}
-			if c != 0 {
-				q[i] ^= times[x]
-			}
+		if inP {
+			subtle.XORBytes(p[:], p[:], b)
+		}
+		if c == 0 {
+			continue
+		}
+		for i, times := 0, &product[c]; i < len(b); i++ {
+			q[i] ^= times[b[i]]
 		}
 	}
 	return p, q

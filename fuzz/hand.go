@@ -235,7 +235,10 @@ func (r *run) take(a *raid.Array, s Step) error {
 		if r.paths[s.Disk] == "" {
 			r.paths[s.Disk] = name(s.Disk)
 		}
-		before := bytes.Clone(r.disks[s.Disk].Image())
+		var before []byte
+		if s.What == handReAdd {
+			before = bytes.Clone(r.disks[s.Disk].Image())
+		}
 		d := r.disks[s.Disk].Open()
 		err := a.Add(ctx, raid.Member{Path: r.paths[s.Disk], Dev: d}, raid.AddOptions{ReAdd: s.What == handReAdd, Rand: &source{r.w.Rand(name(s.Disk), fmt.Sprintf("uuid of life %d at %v", r.number, r.w.Now()))}})
 		if err != nil {
