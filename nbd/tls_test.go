@@ -267,9 +267,9 @@ func TestAccess(t *testing.T) {
 // TestAdmit: a client may be refused before it is greeted.
 func TestAdmit(t *testing.T) {
 	s := one(mem.New(4096, mem.Options{}))
-	var peers []nbd.Peer
+	peers := make(chan nbd.Peer, 2)
 	s.Admit = func(p nbd.Peer) error {
-		if peers = append(peers, p); len(peers) > 1 {
+		if peers <- p; len(peers) > 1 {
 			return io.ErrClosedPipe
 		}
 		return nil
