@@ -101,10 +101,11 @@ type Client struct {
 	waiting  []*call    // for a connection
 	dialing  bool
 	closed   bool
-	lastErr  error // of the last attempt to connect, or why the last connection was lost
-	attempts int   // in a row that failed
-	retryAt  int64 // on the clock: not before then, unless somebody waits
-	gone     error // why it never comes back
+	lastErr  error    // of the last attempt to connect, or why the last connection was lost
+	attempts int      // in a row that failed
+	retryAt  int64    // on the clock: not before then, unless somebody waits
+	gone     error    // why it never comes back
+	instance [16]byte // of the server last connected to, if that is one of graid's
 	doubts   []Doubt
 	vague    bool // there were too many doubts to tell them apart
 	rng      *rand.Rand
@@ -403,7 +404,7 @@ func (c *Client) perform(o order, list *[]block.Extent) error {
 		if err = l.carry(k); !errors.Is(err, errLost) {
 			return err
 		}
-		if k.sent && o.changes() && !c.opt.Trust && !c.settled(l) {
+		if k.sent && o.changes() && !c.opt.Trust && !c.settled(l, k.due) {
 			return err
 		}
 	}
@@ -417,6 +418,3 @@ func (c *Client) enter() {
 		c.rouse.Set()
 	}
 }
-
-// settled says whether what was sent on a lost connection can be sent again: it did land, or never will.
-func (c *Client) settled(*link) bool { return false }

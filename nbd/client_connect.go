@@ -206,6 +206,9 @@ func (c *Client) restore(ctx context.Context, i int) error {
 
 // install puts a connection to use.
 func (c *Client) install(l *link) {
+	c.mu.Lock()
+	c.instance = l.session.Instance
+	c.mu.Unlock()
 	c.links[l.index].Store(l)
 	if l.lost() { // already, and then nobody saw it there
 		c.links[l.index].CompareAndSwap(l, nil)
@@ -213,8 +216,8 @@ func (c *Client) install(l *link) {
 }
 
 // trusts refuses a server that may have lost what was acknowledged: for ever, as nobody can say what.
-func (c *Client) trusts(*link) error {
-	if c.opt.Trust || !c.dirty() {
+func (c *Client) trusts(l *link) error {
+	if before, ok := c.Instance(); c.opt.Trust || !c.dirty() || ok && l.session.Instance == before {
 		return nil
 	}
 	err := c.named(fmt.Errorf("%w: the connection was lost, and the server may have lost with it what it acknowledged and did not flush", block.ErrGone))

@@ -10,6 +10,7 @@ import (
 type Doubt struct {
 	Op       block.Op
 	Off, Len int64
+	Session  Session // that it was sent in; to Fence it takes the doubt away
 
 	link   uint64
 	cookie uint64
@@ -32,7 +33,7 @@ func (c *Client) doubt(l *link, q request) {
 		c.vague = true
 		return
 	}
-	c.doubts = append(c.doubts, Doubt{opsOf[q.cmd], int64(q.off), int64(q.len), l.serial, q.cookie})
+	c.doubts = append(c.doubts, Doubt{opsOf[q.cmd], int64(q.off), int64(q.len), l.session, l.serial, q.cookie})
 }
 
 // witness takes a doubt away: the server answered, late.

@@ -100,6 +100,9 @@ func (l *link) negotiate() error {
 			return err
 		}
 	}
+	if err := l.askSession(name); err != nil {
+		return err
+	}
 	return l.enter(name)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"graid/block"
+	"graid/sched"
 )
 
 // Why a call fails, or a connection ends, that is not the server's verdict. All are Path errors.
@@ -30,6 +31,10 @@ type link struct {
 
 	structured bool
 	contextID  uint32 // of base:allocation, if export.allocation
+	session    Session
+
+	settling *sched.Mutex
+	over     bool // what was sent has been done, or never will be; guarded by settling
 
 	// Of whoever is sending.
 	batch  []*call
@@ -62,7 +67,7 @@ type seat struct {
 const gatherLen = 64 << 10
 
 func newLink(c *Client, i int, nc net.Conn) *link {
-	return &link{c: c, index: i, serial: c.serial.Add(1), nc: nc, in: inbox{nc: nc, buf: make([]byte, 4096)}}
+	return &link{c: c, index: i, serial: c.serial.Add(1), settling: sched.NewMutex(c.s), nc: nc, in: inbox{nc: nc, buf: make([]byte, 4096)}}
 }
 
 // open begins the transmission phase.

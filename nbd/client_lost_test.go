@@ -289,7 +289,12 @@ func TestClientLosesNothingSilently(t *testing.T) {
 		"unflushed": {want: block.Gone}, "flushed": {flush: true}, "written through": {fua: true}, "trusted": {trust: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newProxy(t, plain(t, mem.New(1<<20, mem.Options{})))
+			foreign := rogues(t, func(_ int, r *rogue) {
+				if r.greet(true) {
+					r.serve(true)
+				}
+			})
+			p := newProxy(t, strings.SplitAfter(foreign, "socket=")[1])
 			c := client(t, p.uri, nbd.Options{Trust: x.trust})
 			b := block.Alloc(4096)
 			r := block.Request{Op: block.Write, Len: 4096, Buf: b}

@@ -83,11 +83,12 @@ func (r *rogue) say(q heard, lines ...string) bool {
 // greet goes through the handshake as an honest server of 1 MiB, with structured replies or not, and with more to say about the export.
 func (r *rogue) greet(structured bool, about ...string) bool {
 	lines := []string{"hello", "rep:STRUCTURED_REPLY:ERR_UNSUP"}
-	options := 2
+	options := 3
 	if structured {
 		lines = []string{"hello", "rep:STRUCTURED_REPLY:ACK", `rep:SET_META_CONTEXT:META 4:7 "base:allocation"`, "rep:SET_META_CONTEXT:ACK"}
-		options = 3
+		options = 4
 	}
+	lines = append(lines, "rep:0x47524944:ERR_UNSUP") // no sessions here
 	if about == nil {
 		about = []string{"rep:GO:REP_INFO 2:0 8:0x100000 2:0xd6d", "rep:GO:ACK"}
 	}

@@ -57,9 +57,12 @@ type conn struct {
 	workers  workers
 	budget   budget
 	draining atomic.Bool
-	paused   atomic.Bool           // it is older than a pause of the process
+	paused   atomic.Bool           // what it asked is not begun any more: it is older than a pause of the process, or fenced
 	reason   atomic.Pointer[error] // why it was cut
 	opened   bool                  // vol is set; guarded by srv.mu
+
+	sessionID uint64        // 0 = it is none
+	fencing   []sched.Event // of those of its requests that wait for the end of other sessions; guarded by srv.mu
 }
 
 func newConn(s *Server, nc net.Conn) *conn {

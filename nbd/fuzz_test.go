@@ -151,6 +151,8 @@ func FuzzOption(f *testing.F) {
 			f.Add(code, encode(t, line), code%2 == 0)
 		}
 	}
+	f.Add(uint32(0x47524944), encode(t, `2:1 2:0 fill:16:11 fill:16:22 8:7 str:"disk"`), false)
+	f.Add(uint32(0x47524944), encode(t, `2:1 2:0 fill:16:11 fill:16:22 8:7 4:0xffffffff`), true)
 	f.Fuzz(func(t *testing.T, code uint32, data []byte, structured bool) {
 		in := encode(t, "4:3")
 		if structured {

@@ -126,6 +126,8 @@ func (c *conn) obey(o option) error {
 		}
 		c.structured = true
 		c.reply(o.code, repAck, nil)
+	case optSession:
+		c.session(o)
 	case optListMeta, optSetMeta:
 		c.meta(o)
 	default:

@@ -27,6 +27,10 @@ func (c *conn) serve() error {
 		if !ok {
 			return fmt.Errorf("%w: request magic", errProtocol)
 		}
+		if c.sessionID != 0 && isPrivate(q.cmd) {
+			c.private(q)
+			continue
+		}
 		f := c.rules.check(q)
 		if f.errno == 0 && c.draining.Load() && q.cmd != cmdDisconnect {
 			f = shuttingDown

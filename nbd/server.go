@@ -51,6 +51,7 @@ type Server struct {
 	wrapped   map[block.Device]*wrapper
 	young     []*conn // in their handshake, the oldest first
 	clients   map[string]*pool
+	sessions  sessions
 	stopping  bool
 	beating   bool        // the pulse's task runs
 	alone     sched.Event // its to wait for: set when the last connection has gone
@@ -255,6 +256,7 @@ func (s *Server) ended(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.sessions.discharge(c)
 	s.grown(c)
 	s.forget(c.budget.pools[0], c.peer.key())
 	if len(s.conns) > 0 {

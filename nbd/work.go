@@ -41,6 +41,8 @@ func (c *conn) perform(s *slot, flags block.Flags) (reply []byte, ok bool) {
 		r.Flags |= block.FUA
 	}
 	switch q.cmd {
+	case cmdFence:
+		return s.mem[:c.putReply(s.mem, q, c.srv.fence(c, q.off))], true
 	case cmdRead:
 		if len := int(q.len); len >= holeBytes && c.isHole(q) {
 			return s.mem[:c.putHole(s.mem, q)], true
