@@ -395,3 +395,40 @@ func TestSlowBesideOthers(t *testing.T) {
 	require.Zero(t, a.Status().MismatchSectors)
 	require.NoError(t, a.Close())
 }
+
+// TestLateReadsAreOlderThanOwnWrites: a write that has waited for a late read, loses a member and is planned again reads what it has written itself by then.
+func TestLateReadsAreOlderThanOwnWrites(t *testing.T) {
+	for which := range 2 {
+		slowly(t, md.Spec{Level: 6, Chunk: 4096}, 4, func(g *slowRig) {
+			role, other := g.roleOf(0), g.roleOf(4096)
+			require.NoError(g, g.a.Fail(ctx, fmt.Sprintf("m%d", other)))
+			var parities []int
+			for i := range g.disks {
+				if i != role && i != other {
+					parities = append(parities, i)
+				}
+			}
+			g.inject(fmt.Sprintf("m%d write [%d,+4K) path count=1", parities[which], g.a.members[parities[which]].offset))
+			g.inject(fmt.Sprintf("m%d read stall=30s count=1", role))
+			require.NoError(g, block.WriteAt(ctx, g.a, bytes.Repeat([]byte{7}, 512), 0))
+			copy(g.want, bytes.Repeat([]byte{7}, 512))
+			require.Equal(g, 2, g.a.Status().Degraded)
+			g.reads(0, 8192)
+		})
+	}
+}
+
+// TestOtherCopiesAreReadUnderTheirRows: what somebody has read of a write that is under way is not taken back by who reads another copy.
+func TestOtherCopiesAreReadUnderTheirRows(t *testing.T) {
+	for _, spec := range []md.Spec{{Level: 1}, {Level: 10, Chunk: 4096, Layout: 0x102}} {
+		slowly(t, spec, 2, func(g *slowRig) {
+			g.inject(fmt.Sprintf("m1 write [%d,+4K) stall=10s count=1", g.a.members[1].offset))
+			g.h.Go(func() { require.NoError(g, block.WriteAt(ctx, g.a, bytes.Repeat([]byte{7}, 4096), 0)) })
+			copy(g.want, bytes.Repeat([]byte{7}, 4096))
+			g.h.Sleep(time.Second)
+			require.Zero(g, g.reads(0, 4096), "from m0")
+			g.inject("m0 read stuck")
+			require.Equal(g, 9*time.Second, g.reads(0, 4096).Round(time.Second), "from m1")
+		})
+	}
+}
