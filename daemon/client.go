@@ -29,6 +29,7 @@ var ErrNotRunning = errors.New("no such array runs")
 type Answer struct {
 	Name  string
 	Array Array
+	Map   *Map // it is no array
 	Err   error
 	Died  *State
 }
@@ -59,9 +60,9 @@ func (f Folder) All(ctx context.Context) ([]Answer, error) {
 }
 
 func (f Folder) one(ctx context.Context, name string) *Answer {
-	a, err := f.Status(ctx, name)
+	x, err := f.found(ctx, name)
 	if err == nil {
-		return &Answer{Name: name, Array: a}
+		return &Answer{Name: name, Array: x.Array, Map: x.Map}
 	}
 	if !errors.Is(err, ErrNotRunning) {
 		return &Answer{Name: name, Err: err}
@@ -74,9 +75,24 @@ func (f Folder) one(ctx context.Context, name string) *Answer {
 
 // Status asks one array.
 func (f Folder) Status(ctx context.Context, name string) (Array, error) {
+	x, err := f.found(ctx, name)
+	if err == nil && x.Map != nil {
+		return Array{}, fmt.Errorf("%s: %w, and that is for arrays: see `graid help multipath`", name, ErrIsMap)
+	}
+	return x.Array, err
+}
+
+// Look asks one array or map.
+func (f Folder) Look(ctx context.Context, name string) (Answer, error) {
+	x, err := f.found(ctx, name)
+	return Answer{Name: name, Array: x.Array, Map: x.Map}, err
+}
+
+func (f Folder) found(ctx context.Context, name string) (x found, err error) {
 	ctx, cancel := context.WithTimeout(ctx, AnswerTime)
 	defer cancel()
-	return f.call(ctx, name, http.MethodGet, "/status", nil)
+	err = f.ask(ctx, name, http.MethodGet, "/status", nil, &x)
+	return x, err
 }
 
 // Fail asks the array to mark a member faulty.

@@ -131,10 +131,14 @@ func (d *Device) find(name string) *path {
 
 // found opens the paths in turn until one of them says what the medium is like.
 func (d *Device) found(ctx context.Context) error {
-	var problems []error
+	var problems error
 	for _, p := range d.paths {
 		if err := d.open(ctx, p, true); err != nil {
-			problems = append(problems, err)
+			if problems == nil {
+				problems = err
+			} else {
+				problems = fmt.Errorf("%w; %w", problems, err)
+			}
 			continue
 		}
 		if d.table.paths[p.i].state.open() {
@@ -146,7 +150,7 @@ func (d *Device) found(ctx context.Context) error {
 			_ = p.Dev.Close() // the map never was
 		}
 	}
-	return fmt.Errorf("%s: no path can be used: %w", d.name, errors.Join(problems...))
+	return fmt.Errorf("%s: no path can be used: %w", d.name, problems)
 }
 
 // Info describes the medium. It takes no more than the first path did.
@@ -252,14 +256,6 @@ func (d *Device) saw(path int, s sight, why string) {
 
 // noted is what follows from transitions. The map's mu is held.
 func (d *Device) noted(ts []transition) {
-	if d.table.moved != "" {
-		d.counters.Switches++
-		d.record(Event{Kind: KindGroup, To: d.table.current, Reason: d.table.moved})
-		d.table.moved = ""
-	}
-	if len(ts) == 0 {
-		return
-	}
 	for _, t := range ts {
 		d.record(Event{Kind: KindPath, Path: d.paths[t.path].Name, From: t.from.String(), To: t.to.String(), Reason: t.reason, Requests: d.paths[t.path].requests})
 		switch {
@@ -268,6 +264,14 @@ func (d *Device) noted(ts []transition) {
 		case t.to.open() && !t.from.open():
 			d.paths[t.path].interval, d.paths[t.path].checkAt = d.o.Check.Min, d.s.Now()+d.o.Check.Min
 		}
+	}
+	if d.table.moved != "" {
+		d.counters.Switches++
+		d.record(Event{Kind: KindGroup, To: d.table.current, Reason: d.table.moved})
+		d.table.moved = ""
+	}
+	if len(ts) == 0 {
+		return
 	}
 	if d.table.failback > 0 && d.table.failback < d.watching {
 		d.watching = d.table.failback

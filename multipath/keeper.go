@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"graid/block"
 )
@@ -79,7 +80,7 @@ func (d *Device) open(ctx context.Context, p *path, first bool) error {
 		d.counters.Refused++
 		d.saw(p.i, sawOther, reason(err))
 	case err != nil:
-		d.saw(p.i, sawBroken, reason(err))
+		d.saw(p.i, sawBroken, strings.TrimPrefix(reason(err), p.Name+": "))
 	}
 	z.dead, z.settled = true, true
 	late := len(z.attempts) > 0
@@ -94,7 +95,10 @@ func (d *Device) open(ctx context.Context, p *path, first bool) error {
 	if err == nil {
 		return fmt.Errorf("path %s: taken out of use", p.Name)
 	}
-	return fmt.Errorf("path %s: %w", p.Name, err)
+	if strings.HasPrefix(err.Error(), p.Name+":") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", p.Name, err)
 }
 
 // introduce asks z's device what it can say of itself.

@@ -28,7 +28,7 @@ type Status struct {
 	Group            string        `json:"group"`
 	Groups           []GroupStatus `json:"path_groups"`
 	Waiting          int           `json:"waiting"` // requests that wait for a path, or for a stale write
-	OldestWait       time.Duration `json:"oldest_wait_ns"`
+	OldestWait       time.Duration `json:"oldest_wait_nanoseconds"`
 	QuarantinedBytes int64         `json:"quarantined_bytes"`
 	UnflushedBytes   int64         `json:"unflushed_bytes"`
 	Counters         Counters      `json:"counters"`
@@ -58,8 +58,8 @@ type PathStatus struct {
 	Errors      int64         `json:"errors"`
 	Failures    int64         `json:"failures"`
 	Hedges      int64         `json:"hedges"`
-	Latency     time.Duration `json:"latency_ns"`
-	NextTry     time.Duration `json:"next_try_ns,omitempty"` // from now, of a failed path
+	Latency     time.Duration `json:"latency_nanoseconds"`
+	NextTry     time.Duration `json:"next_try_nanoseconds,omitempty"` // from now, of a failed path
 	Quarantined int           `json:"quarantined_writes,omitempty"`
 }
 

@@ -156,15 +156,7 @@ func (v *verb) joined(arg string) *flag {
 	return nil
 }
 
-// later is the verbs that are promised and not there yet, and what to do meanwhile.
-var later = map[string]string{
-	"multipath": "let the kernel's dm-multipath join the paths, and give its device as the member",
-}
-
 func unknownVerb(all []verb, got string) error {
-	if hint, ok := later[got]; ok {
-		return fmt.Errorf("%s: not there yet in this version: %s", got, hint)
-	}
 	var names []string
 	for _, v := range all {
 		names = append(names, v.name)

@@ -36,7 +36,7 @@ func verbs() []verb {
 		createVerb(), examineVerb(), scanVerb(), assembleVerb(), serveVerb(), dumpVerb(),
 		statusVerb(), detailVerb(), watchVerb(), eventsVerb(), failVerb(), removeVerb(), addVerb(), reAddVerb(), replaceVerb(), badBlocksVerb(),
 		growVerb(), setVerb(),
-		checkVerb(), repairVerb(), syncActionVerb(), limitVerb(), waitVerb(), injectVerb(), stopVerb(), upVerb(), downVerb(), zeroSuperblockVerb(), pkiVerb(), demoVerb(),
+		checkVerb(), repairVerb(), syncActionVerb(), limitVerb(), waitVerb(), injectVerb(), stopVerb(), multipathVerb(), upVerb(), downVerb(), zeroSuperblockVerb(), pkiVerb(), demoVerb(),
 		versionVerb(),
 	}
 }

@@ -57,19 +57,19 @@ func running(c *call) ([]daemon.Answer, error) {
 	if len(c.args) == 0 {
 		return folder.All(c.ctx)
 	}
-	a, err := folder.Status(c.ctx, c.args[0])
+	a, err := folder.Look(c.ctx, c.args[0])
 	if errors.Is(err, daemon.ErrNotRunning) {
 		if left := folder.Died(c.args[0]); left != nil {
 			return []daemon.Answer{{Name: c.args[0], Died: left}}, nil
 		}
 	}
-	return []daemon.Answer{{Name: c.args[0], Array: a}}, err
+	return []daemon.Answer{a}, err
 }
 
 // overview is what `status --json` prints.
 type overview struct {
 	Arrays    []daemon.Array `json:"arrays"`
-	Multipath []struct{}     `json:"multipath"`
+	Multipath []daemon.Map   `json:"multipath"`
 	Died      []dead         `json:"died"`
 }
 
@@ -84,11 +84,13 @@ type dead struct {
 }
 
 func statusJSON(c *call, list []daemon.Answer) error {
-	o := overview{Arrays: []daemon.Array{}, Multipath: []struct{}{}, Died: []dead{}}
+	o := overview{Arrays: []daemon.Array{}, Multipath: []daemon.Map{}, Died: []dead{}}
 	for _, a := range list {
 		switch s := a.Died; {
 		case s != nil:
 			o.Died = append(o.Died, dead{s.Name, s.UUID, s.PID, s.Members, revive(*s), s.Started.UTC()})
+		case a.Map != nil:
+			o.Multipath = append(o.Multipath, *a.Map)
 		case a.Err == nil:
 			o.Arrays = append(o.Arrays, a.Array)
 		}
@@ -115,6 +117,8 @@ func statusPlain(c *call, list []daemon.Answer) error {
 			well = &attention{} // it was said in its place
 		case a.Err != nil:
 			fmt.Fprintf(c.out, "%s  no answer\n", a.Name)
+		case a.Map != nil:
+			printMap(c.out, *a.Map)
 		default:
 			if err := printStatus(c.out, a.Array); err != nil {
 				return err

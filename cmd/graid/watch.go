@@ -82,6 +82,8 @@ func draw(w io.Writer, list []daemon.Answer) {
 			fmt.Fprintf(&b, "%s  no answer\n", a.Name)
 		case a.Died != nil:
 			printDead(&b, *a.Died)
+		case a.Map != nil:
+			printMap(&colour{&b, paintFor(w)}, *a.Map)
 		default:
 			_ = printStatus(&colour{&b, paintFor(w)}, a.Array)
 		}
