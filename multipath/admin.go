@@ -32,18 +32,18 @@ func (d *Device) Fail(name string) error {
 			d.lose(p.s, "failed by the administrator", askFail)
 			return
 		}
-		d.saw(p.i, askFail, "failed by the administrator")
+		d.saw(p, askFail, "failed by the administrator")
 	})
 }
 
 // Drain takes a path out of use once the requests under way have ended.
 func (d *Device) Drain(name string) error {
-	return d.with(name, "drain", func(p *path) { d.saw(p.i, askDrain, "drained by the administrator") })
+	return d.with(name, "drain", func(p *path) { d.saw(p, askDrain, "drained by the administrator") })
 }
 
 // Reinstate takes a path into use again that was failed, refused, or held down, as if it had never failed.
 func (d *Device) Reinstate(name string) error {
-	return d.with(name, "reinstate", func(p *path) { d.saw(p.i, askBack, "reinstated by the administrator") })
+	return d.with(name, "reinstate", func(p *path) { d.saw(p, askBack, "reinstated by the administrator") })
 }
 
 // SwitchGroup has I/O go to the group of that name now, if it has a path.
@@ -120,7 +120,7 @@ func (d *Device) Remove(name string, force bool) error {
 		if p.s != nil {
 			d.lose(p.s, "removed", askFail)
 		} else {
-			d.saw(p.i, askFail, "removed")
+			d.saw(p, askFail, "removed")
 		}
 		p.gone, d.table.paths[p.i].removed = true, true
 		d.noted(d.table.tick(d.s.Now()))

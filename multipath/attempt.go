@@ -91,7 +91,7 @@ func (a *attempt) perform() {
 	if a.overdue {
 		a.overdue = false
 		if !z.dead {
-			d.saw(z.path.i, sawLate, "")
+			d.saw(z.path, sawLate, "")
 		}
 	}
 	if v == broken {
@@ -220,7 +220,7 @@ func (d *Device) overdue(a *attempt, now time.Duration) {
 		return
 	}
 	a.overdue = true
-	d.saw(a.z.path.i, sawOverdue, fmt.Sprintf("a %s has waited for %v", a.r.Op, d.o.Suspect))
+	d.saw(a.z.path, sawOverdue, fmt.Sprintf("a %s has waited for %v", a.r.Op, d.o.Suspect))
 }
 
 // hedgeAfter is when a read on z is worth a second one.

@@ -48,9 +48,7 @@ func (d *Device) lose(z *session, why string, s sight) {
 		}
 	}
 	d.old = append(d.old, z)
-	if d.paths[z.path.i] == z.path {
-		d.saw(z.path.i, s, why)
-	}
+	d.saw(z.path, s, why)
 	d.tasks.Go(func() { d.bury(z) })
 }
 
@@ -132,9 +130,7 @@ func (d *Device) bury(z *session) {
 
 // rested says that z's path need not wait any longer for what was sent on z. The map's mu is held.
 func (d *Device) rested(z *session) {
-	if d.paths[z.path.i] == z.path {
-		d.saw(z.path.i, sawFenced, "")
-	}
+	d.saw(z.path, sawFenced, "")
 }
 
 // hook asks the hook whether the target is dead. If it is not, the writes are quarantined. The map's mu is held, but not meanwhile.

@@ -250,8 +250,10 @@ func (d *Device) clock() {
 }
 
 // saw is what follows from something seen of a path. The map's mu is held.
-func (d *Device) saw(path int, s sight, why string) {
-	d.noted(d.table.observe(path, s, why, d.s.Now()))
+func (d *Device) saw(p *path, s sight, why string) {
+	if !p.gone { // its number may be another path's by now
+		d.noted(d.table.observe(p.i, s, why, d.s.Now()))
+	}
 }
 
 // noted is what follows from transitions. The map's mu is held.

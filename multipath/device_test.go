@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -154,6 +155,10 @@ func TestStaleWrite(t *testing.T) {
 				if c.hook != nil || c.stale == StaleQuarantine || c.stale == StaleFence && !c.tells {
 					require.EqualValues(t, 1, d.Status().Waiting)
 					require.EqualValues(t, unit, d.Status().QuarantinedBytes)
+				}
+				if c.stale == StaleHook && c.hook == nil || c.tells {
+					require.Zero(t, d.Status().Waiting, "it is proven")
+					require.EqualValues(t, 2, get(t, d, 0))
 				}
 				x.servers[0].resume()
 				done.Wait()
@@ -678,4 +683,124 @@ func BenchmarkWrite4KRemote(b *testing.B) {
 		_ = block.WriteAt(background, d, p, 0)
 	}
 	require.NoError(b, d.Close())
+}
+
+// TestFenceFirst: what was not flushed is sent again, and newer writes follow, only when the old session has ended: its target could still write
+// what it has cached.
+func TestFenceFirst(t *testing.T) {
+	in(t, func(x *world) {
+		pair(true)(x)
+		x.fencing = 2 * time.Second
+	}, Options{Selector: Failover}, func(x *world, d *Device) {
+		require.NoError(t, block.WriteAt(background, d, buf(1), 0))
+		x.links[0].down = true
+		_ = block.ReadAt(background, d, buf(0), 512)
+		require.NoError(t, block.WriteAt(background, d, buf(2), 0))
+		require.Len(t, x.m.fenced, 1)
+		require.EqualValues(t, 1, d.Status().Counters.Fenced)
+	})
+}
+
+// TestPowerUnheard: the machine of two targets that do not say who they are loses power. Of one of them nothing has been heard since; what it had
+// acknowledged is sent again all the same when the other comes back, or fails.
+func TestPowerUnheard(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		in(t, pair(false), Options{Selector: RoundRobin, Check: Check{Kind: "none"}}, func(x *world, d *Device) {
+			if late { // the other one is held up, and comes back after the power
+				x.links[0].down = true
+				for d.state("p0") != "failed" && d.state("p0") != "connecting" {
+					_ = block.ReadAt(background, d, buf(0), 4096)
+				}
+			}
+			require.NoError(t, block.WriteAt(background, d, buf(1), 0))
+			require.NoError(t, block.WriteAt(background, d, buf(2), 512))
+			for _, s := range x.servers {
+				s.kill()
+				s.begin()
+			}
+			clear(x.m.cache)
+			if late {
+				x.links[0].down = false
+				x.h.Sleep(15 * time.Second)
+				require.Equal(t, "up", d.state("p0"))
+			}
+			for range 4 {
+				require.EqualValues(t, 1, get(t, d, 0))
+				require.EqualValues(t, 2, get(t, d, 512))
+			}
+		})
+	}
+}
+
+// TestMemoryIsTheCallers: what a path answers after its read was given up goes nowhere near the caller's memory.
+func TestMemoryIsTheCallers(t *testing.T) {
+	in(t, pair(false), Options{Selector: Failover, HedgeBudget: -1}, func(x *world, d *Device) {
+		require.NoError(t, block.WriteAt(background, d, buf(1), 0))
+		x.servers[0].pause()
+		b := buf(0xA5)
+		require.NoError(t, block.ReadAt(background, d, b, 0))
+		copy(b, buf(0xEE))
+		x.servers[0].resume()
+		x.h.Sleep(10 * time.Second)
+		require.Equal(t, buf(0xEE), b)
+	})
+}
+
+// TestHedgeBudget: when everything is slow, hedging does not double it.
+func TestHedgeBudget(t *testing.T) {
+	in(t, pair(false), Options{}, func(x *world, d *Device) {
+		for i := range 300 {
+			for _, l := range x.links {
+				l.latency = 500 * time.Microsecond
+				if i > 50 && i%2 == 0 {
+					l.latency = 100 * time.Millisecond
+				}
+			}
+			get(t, d, int64(i%64)*unit)
+		}
+		n := int64(0)
+		for _, p := range d.Status().Groups[0].Paths {
+			n += p.Hedges
+		}
+		require.LessOrEqual(t, n, int64(0.05*300)+hedgeBurst)
+	})
+}
+
+// TestIdleCheck: a path that nothing is sent to is found to have failed all the same.
+func TestIdleCheck(t *testing.T) {
+	fails := false
+	disk := mem.New(1<<20, mem.Options{})
+	paths := twoPaths(disk, true)
+	var mu sync.Mutex
+	paths[1].Dev = &answers{paths[1].Dev, func(block.Request) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if fails {
+			return block.ErrPath
+		}
+		return nil
+	}}
+	d, err := New(background, "map", paths, Options{Selector: Failover, Check: Check{Min: 10 * time.Millisecond}, ReconnectMin: time.Hour, ReconnectMax: time.Hour}, sched.Real)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return d.state("b") == "up" }, 20*time.Second, time.Millisecond)
+	mu.Lock()
+	fails = true
+	mu.Unlock()
+	require.Eventually(t, func() bool { return d.state("b") == "failed" }, 20*time.Second, time.Millisecond)
+	require.NoError(t, d.Close())
+}
+
+// TestResendWakes: what is sent again waits for a write to the same place, and goes on when that has ended, though nobody else waits.
+func TestResendWakes(t *testing.T) {
+	in(t, pair(false), Options{Selector: Failover}, func(x *world, d *Device) {
+		require.NoError(t, block.WriteAt(background, d, buf(1), 0))
+		x.links[0].latency = 400 * time.Millisecond
+		x.h.Go(func() { require.NoError(t, block.WriteAt(background, d, buf(2), 0)) })
+		x.h.Sleep(100 * time.Millisecond)
+		require.NoError(t, d.Fail("p1"))
+		x.h.Sleep(2 * time.Second)
+		began := x.h.Now()
+		require.NoError(t, block.WriteAt(background, d, buf(3), 0))
+		require.Less(t, x.h.Now()-began, 5*time.Second)
+	})
 }

@@ -174,7 +174,7 @@ func (d *Device) vacate(o *op) {
 		d.stir() // reads that waited for it
 		return
 	}
-	if d.spans.drop(h) || h.again {
+	if d.spans.drop(h) || h.again || d.resending { // who sends again waits for what is under way
 		d.stir()
 	}
 	if len(d.holds) < 256 {
@@ -210,7 +210,7 @@ func (d *Device) consider(z *session, r block.Request, err error, c *course) (ag
 	switch judge(err) {
 	case fine:
 		d.mu.Lock()
-		d.saw(c.doubt, sawBlame, fmt.Sprintf("could not %s where %s could: %v", r.Op, z.name, c.cause))
+		d.saw(d.paths[c.doubt], sawBlame, fmt.Sprintf("could not %s where %s could: %v", r.Op, z.name, c.cause))
 		d.unlock()
 		return false, nil
 	case target:
@@ -232,7 +232,7 @@ func (d *Device) consider(z *session, r block.Request, err error, c *course) (ag
 		return true, nil
 	case leaving:
 		d.mu.Lock()
-		d.saw(i, sawLeaving, "the target is about to stop")
+		d.saw(z.path, sawLeaving, "the target is about to stop")
 		d.unlock()
 	case broken:
 		d.mu.Lock()

@@ -48,7 +48,7 @@ func (d *Device) flush(ctx context.Context, o *op) error {
 		case broken:
 			d.lose(z, reason(err), sawBroken)
 		case leaving:
-			d.saw(z.path.i, sawLeaving, "the target is about to stop")
+			d.saw(z.path, sawLeaving, "the target is about to stop")
 			d.lose(z, reason(err), sawBroken)
 		case busy:
 			d.unlock()

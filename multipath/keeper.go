@@ -19,7 +19,7 @@ func (d *Device) keep(p *path) {
 		r := &d.table.paths[p.i]
 		switch {
 		case r.state == StateDraining && (p.s == nil || p.s.inflight == 0):
-			d.saw(p.i, sawIdle, "no request is under way any more")
+			d.saw(p, sawIdle, "no request is under way any more")
 			if p.s != nil {
 				d.lose(p.s, "drained", askFail)
 			}
@@ -51,7 +51,7 @@ func (d *Device) keep(p *path) {
 // open makes a session of p and takes it into use if it leads to the right medium; of the first path, whatever medium it is.
 func (d *Device) open(ctx context.Context, p *path, first bool) error {
 	d.mu.Lock()
-	d.saw(p.i, sawOpening, "")
+	d.saw(p, sawOpening, "")
 	d.unlock()
 	z := &session{path: p, name: p.Name, local: p.Local, dev: p.Dev}
 	var err error
@@ -62,25 +62,25 @@ func (d *Device) open(ctx context.Context, p *path, first bool) error {
 	if err == nil {
 		d.introduce(z)
 		d.mu.Lock()
-		d.saw(p.i, sawOpen, "")
+		d.saw(p, sawOpen, "")
 		d.unlock()
 		err = d.identify(ctx, z, first)
 	}
 	d.mu.Lock()
 	state := d.table.paths[p.i].state
 	switch {
-	case err == nil && state == StateVerifying && !d.closing:
+	case err == nil && state == StateVerifying && !d.closing && !p.gone:
 		d.table.paths[p.i].instance = z.instance
 		p.s, z.adopted, z.heard = z, true, d.s.Now()
 		d.doubt(z)
-		d.saw(p.i, sawVerified, "")
+		d.saw(p, sawVerified, "")
 		d.unlock()
 		return nil
 	case errors.Is(err, ErrOther) && state == StateVerifying:
 		d.counters.Refused++
-		d.saw(p.i, sawOther, reason(err))
+		d.saw(p, sawOther, reason(err))
 	case err != nil:
-		d.saw(p.i, sawBroken, strings.TrimPrefix(reason(err), p.Name+": "))
+		d.saw(p, sawBroken, strings.TrimPrefix(reason(err), p.Name+": "))
 	}
 	z.dead, z.settled = true, true
 	late := len(z.attempts) > 0
@@ -152,7 +152,7 @@ func (d *Device) inspect(p *path) {
 		d.lose(z, "check: "+reason(err), sawBroken)
 	}
 	if judge(err) == leaving {
-		d.saw(p.i, sawLeaving, "the target is about to stop")
+		d.saw(p, sawLeaving, "the target is about to stop")
 	}
 }
 

@@ -71,6 +71,7 @@ type wire struct {
 	id      string
 	run     string
 	reset   bool
+	closed  bool
 	waiting []*call
 	dead    time.Duration // its deadline
 }
@@ -112,6 +113,7 @@ func (w *wire) Instance() string     { return w.run }
 
 func (w *wire) Close() error {
 	w.l.open--
+	w.closed = true // nobody hears what comes now
 	return nil
 }
 
@@ -126,7 +128,10 @@ func (w *wire) Do(_ context.Context, r block.Request) error {
 }
 
 func (w *wire) Fence(_ context.Context, session string) error {
-	_, err := w.exchange(func(*call) { w.l.s.fence(session) })
+	_, err := w.exchange(func(*call) {
+		w.l.s.h.Sleep(w.l.s.x.fencing)
+		w.l.s.fence(session)
+	})
 	return err
 }
 
@@ -149,7 +154,7 @@ func (w *wire) exchange(do func(c *call)) (*call, error) {
 			}
 			do(c)
 			l.s.h.Sleep(back)
-			if !l.down && !l.half && !c.over {
+			if !l.down && !l.half && !c.over && !w.closed {
 				c.over = true
 				c.e.Set()
 			}
@@ -304,6 +309,7 @@ type world struct {
 	links   []*link
 	rng     *rand.Rand
 	lease   time.Duration // of sessions
+	fencing time.Duration // what it takes
 }
 
 func newWorld(seed uint64, blocks int64) *world {
