@@ -40,6 +40,7 @@ type pplHead struct {
 	length     int64
 	entries    int
 	unsynced   bool
+	torn       bool // partial parity of it did not come through
 }
 
 // readPPL reads the record in b, nil if there is none that is whole.
@@ -60,6 +61,11 @@ func readPPL(b []byte) *pplHead {
 	h := &pplHead{generation: binary.LittleEndian.Uint64(b[520:]), length: size, entries: n}
 	for i := range n {
 		e := b[entries+24*i:]
+		if end := h.length + int64(u32(e[8:])); end > int64(len(b)) {
+			h.torn = true
+		} else if pp := b[h.length:end]; crc32.Checksum(pp, crc32.MakeTable(crc32.Castagnoli)) != u32(e[20:]) {
+			h.torn = true
+		}
 		h.length += int64(u32(e[8:]))
 		h.unsynced = h.unsynced || u32(e[8:]) == 0 && u32(e[12:]) == 0 && u32(e[20:]) == 0xffffffff
 	}
@@ -108,10 +114,15 @@ func (r *run) logged(o outlook, s raid.Status) {
 	if r.PPL < pplRing || slices.Contains(o.here, false) || !r.whole || r.spoilt || r.anyAiling() || r.unloggable(&o) {
 		return
 	}
+	entries := 0
 	for _, d := range o.disk {
-		if h := newest(r.disks[d].Image(), r.superAt(d), o.supers[d]); h != nil && h.entries > 0 {
-			r.fail("the log says what was under way, and there is a resync")
-			return
+		h := newest(r.disks[d].Image(), r.superAt(d), o.supers[d])
+		if h == nil || h.torn {
+			return // it was being written, and so nothing that it is about was under way; but who recovers by it cannot know
 		}
+		entries += h.entries
+	}
+	if entries > 0 {
+		r.fail("the log says what was under way, and there is a resync")
 	}
 }

@@ -3,6 +3,7 @@ package fuzz
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"graid/raid"
 )
@@ -26,6 +27,9 @@ func (r *run) scrub(a *raid.Array) {
 	s := a.Status()
 	if s.Degraded > 0 || r.torn || r.broken || !r.whole || len(r.tainted) > 0 || r.anyAiling() || r.Mostly >= 0 {
 		return
+	}
+	if slices.ContainsFunc(s.Members, func(m raid.MemberStatus) bool { return m.BadBlocks > 0 }) {
+		return // a check rewrites what bad block logs say
 	}
 	_ = a.Wait(ctx)
 	before := r.areas()
