@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -15,17 +17,22 @@ const (
 	latencyRate = 2000 // requests per second
 )
 
-// latencies measures reads and writes with nothing going on, while the last member is filled, and while that is limited.
-func (r *rig) latencies(limit int64) error {
+// latencies measures reads and writes with nothing going on, while the last member is filled, while that is limited, and while it has a target for
+// how long requests take.
+func (r *rig) latencies(limit int64, target time.Duration) error {
 	for _, when := range []struct {
-		name  string
-		fill  bool
-		limit int64
-	}{{"idle", false, 0}, {"recovery", true, 0}, {fmt.Sprintf("limit %dM", limit>>20), true, limit}} {
+		name   string
+		fill   bool
+		limit  int64
+		target time.Duration
+	}{
+		{"idle", false, 0, 0}, {"recovery", true, 0, 0}, {fmt.Sprintf("limit %dM", limit>>20), true, limit, 0},
+		{fmt.Sprintf("latency %v", target), true, 0, target},
+	} {
 		line := fmt.Sprintf("%-36s", r.name+", "+when.name)
 		var filled string
 		for _, op := range []block.Op{block.Read, block.Write} {
-			list, speed, err := r.use(op, when.fill, when.limit)
+			list, speed, err := r.use(op, when.fill, when.limit, when.target)
 			if err != nil {
 				return err
 			}
@@ -41,7 +48,7 @@ func (r *rig) latencies(limit int64) error {
 
 // use sends requests at a steady rate for a while, and returns how long each took. When filling, the last member is filled all that time, again and
 // again if need be, and speed is how fast, bytes per second.
-func (r *rig) use(op block.Op, filling bool, limit int64) (list []time.Duration, speed float64, err error) {
+func (r *rig) use(op block.Op, filling bool, limit int64, target time.Duration) (list []time.Duration, speed float64, err error) {
 	buf := block.Alloc(4096)
 	blocks := r.Info().Size / int64(len(buf))
 	var took time.Duration
@@ -49,6 +56,7 @@ func (r *rig) use(op block.Op, filling bool, limit int64) (list []time.Duration,
 	for took < latencyFor*9/10 { // a rest that is too short says nothing
 		if filling {
 			r.Limit(0, limit)
+			r.LimitLatency(target)
 			if err := r.lose(); err != nil {
 				return nil, 0, err
 			}
@@ -75,6 +83,7 @@ func (r *rig) use(op block.Op, filling bool, limit int64) (list []time.Duration,
 			filled += s.Sync.Done
 		}
 		r.Limit(0, 0)
+		r.LimitLatency(0)
 		if _, err := r.await(); err != nil {
 			return nil, 0, err
 		}
