@@ -201,8 +201,9 @@ func (p *Process) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// wide gives Go enough threads for members that block: with as many as there are cores, each waiting member would hold one
-// up until the runtime notices (62 against 178 thousand requests a second, measured on two cores).
+// wide gives Go enough threads for members that block: with as many as there are cores, each waiting member would hold one up until the runtime
+// notices. Measured on two cores with direct I/O on a disk, 4 KiB, as ratios to 2 threads in the same run: 8 read 1.6 (one member) and 2.1 (raid5)
+// of what 2 did and wrote 3.0, at 0.8 to 0.9 of the CPU for each; 16, 32 and 64 threads were between 0.6 and 1.5 of 8 without a pattern.
 func wide(members []raid.Member) {
 	for _, m := range members {
 		if !m.Dev.Info().Inline {
