@@ -156,12 +156,16 @@ func (d *device) pieces(r block.Request, do func(b []byte, lo int64, part block.
 func (d *device) edges(ctx context.Context, b []byte, lo int64, part block.Request) error {
 	hi, last := lo+int64(len(b)), int64(len(b))-d.block
 	first := part.Off > lo || (last == 0 && part.End() < hi)
+	end := last > 0 && part.End() < hi
+	if end && d.info.Align > d.block {
+		return block.ReadAt(ctx, d.next, b, lo) // all of it: the last block alone would not be where the device takes it
+	}
 	if first {
 		if err := block.ReadAt(ctx, d.next, b[:d.block], lo); err != nil {
 			return err
 		}
 	}
-	if last > 0 && part.End() < hi {
+	if end {
 		return block.ReadAt(ctx, d.next, b[last:], lo+last)
 	}
 	return nil

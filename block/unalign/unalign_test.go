@@ -190,6 +190,23 @@ func TestDurable(t *testing.T) {
 	}
 }
 
+// TestAlignedMemory: a device may want memory aligned to more than a block; the last block of a change is not where it would take it.
+func TestAlignedMemory(t *testing.T) {
+	d := unalign.Wrap(mem.New(64<<10, mem.Options{Align: 4096}), sched.Real)
+	want := block.Alloc(4096)
+	copy(want, fill(4096, 0xEE))
+	require.NoError(t, block.WriteAt(ctx, d, want, 0))
+	for _, at := range [][2]int{{100, 700}, {0, 700}, {500, 1036}, {700, 20}} {
+		change := block.Alloc(int64(at[1]))
+		copy(change, fill(at[1], byte(at[0])))
+		require.NoError(t, block.WriteAt(ctx, d, change, int64(at[0])))
+		copy(want[at[0]:], change)
+	}
+	got := block.Alloc(4096)
+	require.NoError(t, block.ReadAt(ctx, d, got, 0))
+	require.Equal(t, want, got)
+}
+
 // TestAlignedIsFree: no allocation where there is nothing to align.
 func TestAlignedIsFree(t *testing.T) {
 	d := unalign.Wrap(mem.New(1<<20, mem.Options{}), sched.Real)
