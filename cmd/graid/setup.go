@@ -234,6 +234,9 @@ func calledBy(table reflect.Value) string {
 
 // fromFile is a member's path as the file means it: relative to the file's folder.
 func fromFile(dir, path string) string {
+	if head, rest, ok := strings.Cut(path, "socket="); ok && strings.Contains(head, "://") && !strings.HasPrefix(rest, "/") {
+		return head + "socket=" + filepath.Join(dir, rest)
+	}
 	if path == missingWord || filepath.IsAbs(path) || strings.Contains(path, "://") {
 		return path
 	}

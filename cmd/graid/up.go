@@ -181,11 +181,16 @@ func down(c *call) error {
 	}
 	stop := stopVerb()
 	var failed, look bool
+	stopped := false
 	for _, e := range slices.Backward(s.entries) {
 		if !slices.Contains(running, e.name) {
 			fmt.Fprintln(c.out, e.name+" does not run")
 			continue
 		}
+		if stopped {
+			let(c.ctx, folder, e.name) // it may have been a member of that
+		}
+		stopped = true
 		sub := *c
 		sub.verb, sub.args = &stop, []string{e.name}
 		switch err := stop.run(&sub); {
@@ -207,4 +212,17 @@ func down(c *call) error {
 		return &attention{}
 	}
 	return nil
+}
+
+// leaveTime is how long the connections of an array that was stopped may take to be gone from its members.
+const leaveTime = 5 * time.Second
+
+// let waits until nobody is connected to the array, or for so long that somebody will stay.
+func let(ctx context.Context, folder daemon.Folder, name string) {
+	for end := time.Now().Add(leaveTime); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		a, err := folder.Status(ctx, name)
+		if err != nil || !slices.ContainsFunc(a.Exports, func(x daemon.Export) bool { return x.Clients > 0 }) {
+			return
+		}
+	}
 }
