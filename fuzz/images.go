@@ -119,8 +119,8 @@ func (r *run) images(state raid.Status, closed error) {
 			continue
 		}
 		for row := int64(0); row < r.lay.used; row += sector {
-			_, tainted := r.tainted[row] // where parities contradict each other nobody knows what to write
-			if r.disks[d].IsMet(r.dataAt()+row) && !tainted {
+			_, tainted := r.tainted[row]                                                            // where parities contradict each other nobody knows what to write
+			if r.disks[d].IsMet(r.dataAt()+row) && !tainted && !o.supers[d].isBad(r.dataAt()+row) { // a disk that refuses the write has it in its log
 				r.fail("row %d of %s could not be read, and was not rewritten", row, name(d))
 				return
 			}
