@@ -364,8 +364,8 @@ func (l *link) interrupted(err error) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead != nil {
-		return false
+	if l.dead != nil || l.seats == nil {
+		return false // in the handshake the deadline is the handshake's
 	}
 	return l.nc.SetReadDeadline(time.Time{}) == nil
 }

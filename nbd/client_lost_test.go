@@ -29,6 +29,40 @@ func soon(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// TestClientHandshakeTimeout: a server that was stopped, or is none, is given up in time, whatever it said before that.
+func TestClientHandshakeTimeout(t *testing.T) {
+	for name, says := range map[string]string{
+		"nothing":         "",
+		"half a greeting": "NBDMAGICIH",
+		"a greeting":      "NBDMAGICIHAVEOPT\x00\x03",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			defer ln.Close()
+			go func() {
+				if nc, err := ln.Accept(); err == nil {
+					defer nc.Close()
+					_, _ = io.WriteString(nc, says)
+					_, _ = io.Copy(io.Discard, nc)
+				}
+			}()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := nbd.Dial(context.Background(), "nbd://"+ln.Addr().String(), nbd.Options{Handshake: 100 * time.Millisecond})
+				ended <- err
+			}()
+			select {
+			case err := <-ended:
+				require.ErrorContains(t, err, "handshake")
+			case <-time.After(time.Minute):
+				t.Fatal("still waiting for the server")
+			}
+		})
+	}
+}
+
 // TestClientTimeout: a request that is not answered ends in time, nothing is put into its memory afterwards, and the connection, on which the
 // answer comes in the end, goes on.
 func TestClientTimeout(t *testing.T) {
