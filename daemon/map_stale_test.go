@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package daemon
 
@@ -49,6 +49,21 @@ func stranger(t *testing.T, kind, disk, sock string) *os.Process {
 	return c.Process
 }
 
+// stopped says whether every thread of a process has been stopped.
+func stopped(t *testing.T, pid int) bool {
+	t.Helper()
+	list, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	require.NoError(t, err)
+	require.NotEmpty(t, list)
+	for _, path := range list {
+		b, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(b, []byte(") T ")) {
+			return false
+		}
+	}
+	return true
+}
+
 // TestStaleWriteOverNBD: a write hangs in a server that is stopped, goes on through another, a newer one follows, and the server continues. With
 // quarantine the newer one is what stays. With trust the old one is, which proves that the test can see it.
 func TestStaleWriteOverNBD(t *testing.T) {
@@ -79,6 +94,7 @@ func TestStaleWriteOverNBD(t *testing.T) {
 
 				old, fresh := bytes.Repeat([]byte{1}, 4096), bytes.Repeat([]byte{2}, 4096)
 				require.NoError(t, first.Signal(syscall.SIGSTOP))
+				require.Eventually(t, func() bool { return stopped(t, first.Pid) }, time.Minute, time.Millisecond) // a thread may still answer before
 				require.NoError(t, block.WriteAt(ctx, d, old, 0))
 				done := make(chan error, 1)
 				go func() {
