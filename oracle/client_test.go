@@ -13,7 +13,7 @@ import (
 // TestKernelClient: Linux's own NBD client, a file system, and a member that fails under it. graid runs in the guest as well.
 func TestKernelClient(t *testing.T) {
 	needGuest(t)
-	t.Parallel() // a guest boots, and the host judges, on one processor each
+	t.Parallel() // only of tests that open no member themselves: whoever is started meanwhile would hold its lock for a moment
 	share := t.TempDir()
 	program, err := os.ReadFile(graidBinary(t))
 	require.NoError(t, err)

@@ -53,6 +53,9 @@ func openAll(t testing.TB, paths []string) (list []raid.Member, logs []*blocktes
 	return list, logs
 }
 
+// patience ends a wait for what must happen, on a machine that does much else besides.
+const patience = 5 * time.Minute
+
 // quiet is how long these arrays go unwritten before they are clean.
 const quiet = 20 * time.Millisecond
 

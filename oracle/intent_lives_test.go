@@ -31,7 +31,7 @@ func (c *content) write(t testing.TB, a *raid.Array, off int64, data []byte) {
 	copy(c.data[off:], data)
 	require.NoError(t, block.WriteAt(context.Background(), a, data, off))
 	for begin := time.Now(); a.Status().Dirty; time.Sleep(time.Millisecond) {
-		require.Less(t, time.Since(begin), 30*time.Second)
+		require.Less(t, time.Since(begin), patience)
 	}
 }
 

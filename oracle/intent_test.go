@@ -42,7 +42,6 @@ type intents struct {
 // TestIntent: the bits that Linux leaves set are what graid resyncs and re-adds by, and the other way round.
 func TestIntent(t *testing.T) {
 	needGuest(t)
-	t.Parallel() // a guest boots, and the host judges, on one processor each
 	gr := newGraid(t)
 	in := &intents{fleet: fleet{dir: t.TempDir()}}
 	for i, s := range []spec{

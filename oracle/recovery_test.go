@@ -48,7 +48,6 @@ type recovery struct {
 // TestRecovery: members that Linux filled half-way graid fills, and the other way round; what either adds to an array is what the other would.
 func TestRecovery(t *testing.T) {
 	needGuest(t)
-	t.Parallel() // a guest boots, and the host judges, on one processor each
 	gr := newGraid(t)
 	r := &recovery{fleet: fleet{dir: t.TempDir()}}
 	r.stopInMiddle(t)

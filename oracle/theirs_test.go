@@ -193,7 +193,7 @@ func (g *group) make(t testing.TB) (out string) {
 // TestTheirsOurs: what Linux made, graid reads and explains as Linux does.
 func TestTheirsOurs(t *testing.T) {
 	needGuest(t)
-	t.Parallel() // a guest boots, and the host judges, on one processor each
+	t.Parallel() // only of tests that open no member themselves: whoever is started meanwhile would hold its lock for a moment
 	gr := newGraid(t)
 	specs := matrix(metadatas)
 	for first := 0; first == 0 || first < len(specs); first += perBoot {

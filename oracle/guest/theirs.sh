@@ -101,9 +101,10 @@ stale() {
 halfway() {
 	local name=$1 skip=$2 disks=$3 sys=/sys/block/$MD/md
 	shift 3
-	create $MD $name "$disks" "$@"
+	create $MD $name "$disks" --readonly "$@" # it begins when it is slow
 	echo 256 >$sys/sync_speed_max
 	echo 1 >$sys/sync_speed_min
+	mdadm --readwrite $md
 	fill $skip
 	while [ "$(cat $sys/sync_action)" = idle ]; do sleep 0.1; done
 	sleep 1
