@@ -91,11 +91,16 @@ func (p *Process) member(asked string) (string, error) {
 			same = append(same, m.Path)
 		}
 	}
+	return theOne(asked, "member", p.cfg.Name, all, same)
+}
+
+// theOne is the only one of same, of all that whose has of a kind, and otherwise what to say about asked.
+func theOne(asked, kind, whose string, all, same []string) (string, error) {
 	switch len(same) {
 	case 1:
 		return same[0], nil
 	case 0:
-		return "", fmt.Errorf("%s: not a member of %s; its members are %s", asked, p.cfg.Name, strings.Join(all, ", "))
+		return "", fmt.Errorf("%s: not a %s of %s; its %ss are %s", asked, kind, whose, kind, strings.Join(all, ", "))
 	}
 	return "", fmt.Errorf("%s: could be any of %s: write the whole path", asked, strings.Join(same, ", "))
 }

@@ -109,19 +109,17 @@ func TestForecast(t *testing.T) {
 		require.Equal(t, c.want, passes(a, raid.Outlook{Again: c.again}), "%v", c)
 	}
 	s := Sync{Action: "recover", Done: 400, Total: 1000, Speed: 100}
-	s.forecast([]Pass{{"recover", 1000}, {"resync", 310}}, false)
+	s.forecast([]Pass{{"recover", 1000}, {"resync", 310}}, false, false)
 	require.Equal(t, int64(6), *s.PassETA)
 	require.Equal(t, int64(20), *s.ETA)
 	require.Equal(t, LimitMembers, s.LimitedBy)
-	s.Most = 110
-	s.forecast(nil, true)
+	s.forecast(nil, true, true)
 	require.Equal(t, int64(6), *s.ETA)
 	require.Equal(t, LimitSet, s.LimitedBy)
-	s.Most = 200
-	s.forecast(nil, true)
+	s.forecast(nil, true, false)
 	require.Equal(t, LimitUserIO, s.LimitedBy)
 	s = Sync{Action: "recover", Total: 1000}
-	s.forecast(nil, true)
+	s.forecast(nil, true, true)
 	require.Nil(t, s.ETA)
 	require.Empty(t, s.LimitedBy)
 }

@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"graid/block"
@@ -44,17 +40,9 @@ type Map struct {
 
 // MapProcess is a running map. It ends by Stop, or when the context given to Wait does.
 type MapProcess struct {
-	cfg     MapConfig
-	claim   *Claim
-	dev     *multipath.Device
-	exports *exports
-	control *http.Server
-	log     *slog.Logger
-	started time.Time
-
-	stopping sync.Once
-	done     chan struct{}
-	result   error // of the stop; written before done is closed
+	front
+	cfg MapConfig
+	dev *multipath.Device
 }
 
 // StartMap claims the name, opens the paths and serves the map. After an error nothing is left behind.
@@ -65,53 +53,20 @@ func StartMap(ctx context.Context, cfg MapConfig) (*MapProcess, error) {
 	if len(cfg.Addresses) == 0 {
 		cfg.Addresses = []Address{{"unix", cfg.Folder.Socket(cfg.Name)}}
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	p := &MapProcess{cfg: cfg, log: cfg.Log, started: time.Now(), done: make(chan struct{})}
+	p := &MapProcess{front: newFront(cfg.Log), cfg: cfg}
 	if err := p.start(ctx); err != nil {
+		p.giveUp()
 		return nil, err
 	}
 	return p, nil
 }
 
 func (p *MapProcess) start(ctx context.Context) (err error) {
-	var undo []func()
-	defer func() {
-		for i := len(undo) - 1; err != nil && i >= 0; i-- {
-			undo[i]()
-		}
-	}()
-	if p.claim, err = p.cfg.Folder.Claim(p.cfg.Name); err != nil {
+	if err := p.open(opening{
+		folder: p.cfg.Folder, name: p.cfg.Name, export: p.cfg.Export, addresses: p.cfg.Addresses, logFile: p.cfg.LogFile,
+	}); err != nil {
 		return err
 	}
-	undo = append(undo, p.claim.Release)
-	if p.cfg.LogFile {
-		f, err := p.claim.Log()
-		if err != nil {
-			return err
-		}
-		undo = append(undo, func() { f.Close() })
-		p.log = slog.New(slog.NewTextHandler(f, nil))
-	}
-	if p.exports, err = newExports(p.cfg.Export, p.log, TLS{}); err != nil {
-		return err
-	}
-	undo = append(undo, p.exports.close)
-	for _, a := range p.cfg.Addresses {
-		if err := p.exports.bind(a); err != nil {
-			return err
-		}
-	}
-	control, err := listenUnix(p.cfg.Folder.file(p.cfg.Name, "sock"))
-	if err != nil {
-		return err
-	}
-	if u, ok := control.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false) // the Claim removes it
-	}
-	undo = append(undo, func() { control.Close() })
-
 	o := p.cfg.Options
 	o.OnEvent = p.event
 	o.Seed = uint64(p.started.UnixNano())
@@ -119,18 +74,17 @@ func (p *MapProcess) start(ctx context.Context) (err error) {
 	for _, w := range p.cfg.Paths {
 		paths = append(paths, w.path(o, p.cfg.Mode))
 	}
-	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 8)) // paths block
+	widen() // paths block
 	if p.dev, err = multipath.New(ctx, p.cfg.Name, paths, o, sched.Real); err != nil {
 		return err
 	}
-	undo = append(undo, func() { p.dev.Close() })
+	p.undo = append(p.undo, func() { p.dev.Close() })
 	p.gather(ctx)
 	if err := p.claim.publish(p.state()); err != nil {
 		return fmt.Errorf("runtime folder: %w", plainPath(err))
 	}
 	p.exports.serve(p.dev, func() { p.Stop(true) })
-	p.control = &http.Server{Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn)}
-	go p.control.Serve(control)
+	p.serveControl(p.routes())
 	return nil
 }
 
@@ -204,26 +158,13 @@ func (p *MapProcess) path(asked string) (string, error) {
 			}
 		}
 	}
-	switch len(same) {
-	case 1:
-		return same[0], nil
-	case 0:
-		return "", fmt.Errorf("%s: not a path of %s; its paths are %s", asked, p.cfg.Name, strings.Join(all, ", "))
-	}
-	return "", fmt.Errorf("%s: could be any of %s: write the whole path", asked, strings.Join(same, ", "))
+	return theOne(asked, "path", p.cfg.Name, all, same)
 }
 
 // Stop lets no further client in, flushes and gives the name back. With clients connected it is refused with ErrBusy unless forced. With force it
 // does not flush through paths that are not there.
 func (p *MapProcess) Stop(force bool) error {
-	if !force {
-		for end := time.Now().Add(leaveTime); p.exports.clients() > 0; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(end) {
-				return fmt.Errorf("%w: %s connected; disconnect, or stop with --force", ErrBusy, countClients(p.exports.clients()))
-			}
-		}
-	}
-	p.stopping.Do(func() {
+	return p.end(force, func() error {
 		p.log.Info("stopping", "map", p.cfg.Name)
 		if force {
 			p.dev.FailQueued()
@@ -233,25 +174,9 @@ func (p *MapProcess) Stop(force bool) error {
 		if !force || p.dev.Status().State != "failed" {
 			flushed = block.Sync(context.Background(), p.dev)
 		}
-		p.result = errors.Join(flushed, p.dev.Close())
-		p.claim.Release()
-		close(p.done)
+		return errors.Join(flushed, p.dev.Close())
 	})
-	<-p.done
-	return p.result
 }
 
 // Wait returns when the map has stopped: asked to on the control socket, or because ctx ended.
-func (p *MapProcess) Wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		p.Stop(true)
-	case <-p.done:
-	}
-	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if p.control.Shutdown(last) != nil {
-		p.control.Close()
-	}
-	return p.result
-}
+func (p *MapProcess) Wait(ctx context.Context) error { return p.await(ctx, p.Stop) }

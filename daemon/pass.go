@@ -51,8 +51,9 @@ func passes(a Array, o raid.Outlook) []Pass {
 	return list
 }
 
-// forecast says what remains to be done, how long all of it takes at the present speed, and what that is due to.
-func (s *Sync) forecast(next []Pass, busy bool) {
+// forecast says what remains to be done, how long all of it takes at the present speed, and what that is due to: to the limit if that is what it
+// waits for, which a speed that was measured does not tell.
+func (s *Sync) forecast(next []Pass, busy, held bool) {
 	s.Next = next
 	if s.Action == "idle" {
 		return
@@ -65,7 +66,7 @@ func (s *Sync) forecast(next []Pass, busy bool) {
 	s.ETA = seconds(left, s.Speed)
 	switch {
 	case s.Speed == 0: // not known yet
-	case s.Most > 0 && float64(s.Speed) > 0.8*float64(s.Most):
+	case held:
 		s.LimitedBy = LimitSet
 	case busy:
 		s.LimitedBy = LimitUserIO

@@ -33,14 +33,7 @@ const backdate = time.Hour
 // MakeCA makes an authority of its own in dir: its certificate, which everybody who is to believe it needs, and its key, which
 // stays there. It overwrites nothing.
 func MakeCA(dir, name string, life time.Duration) error {
-	if err := absent(dir, CACert, CAKey); err != nil {
-		return err
-	}
-	key, err := newKey()
-	if err != nil {
-		return err
-	}
-	c, err := certificate(name, life)
+	c, key, err := draft(dir, CACert, CAKey, name, life)
 	if err != nil {
 		return err
 	}
@@ -76,14 +69,7 @@ func issue(ca, dir, certFile, keyFile, name string, life time.Duration, fill fun
 	if err != nil {
 		return err
 	}
-	if err := absent(dir, certFile, keyFile); err != nil {
-		return err
-	}
-	key, err := newKey()
-	if err != nil {
-		return err
-	}
-	c, err := certificate(name, life)
+	c, key, err := draft(dir, certFile, keyFile, name, life)
 	if err != nil {
 		return err
 	}
@@ -99,12 +85,21 @@ func issue(ca, dir, certFile, keyFile, name string, life time.Duration, fill fun
 	return err
 }
 
-func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
-
-func certificate(name string, life time.Duration) (*x509.Certificate, error) {
+// draft is a certificate to be filled in and signed, and its key, for files that must not be there yet.
+func draft(dir, certFile, keyFile, name string, life time.Duration) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	if err := absent(dir, certFile, keyFile); err != nil {
+		return nil, nil, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, nil, err
+	}
 	now := time.Now()
-	return &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-backdate), NotAfter: now.Add(life)}, err
+	return &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-backdate), NotAfter: now.Add(life)}, key, nil
 }
 
 // sign writes the certificate c for key, signed by by, and the key. The folder is made if there is none.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -51,17 +50,13 @@ var ErrBusy = errors.New("in use")
 //
 //	Start ──▶ serving ── Stop ──▶ stopping: no new clients, array closed, name given back ──▶ done
 type Process struct {
+	front
 	cfg     Config
-	claim   *Claim
 	array   *raid.Array
-	exports *exports
-	control *http.Server
 	faults  *faults
 	ring    *ring
 	monitor *monitor
 	hook    *hook // nil = none
-	log     *slog.Logger
-	started time.Time
 	scrubs  scrubs
 	broken  atomic.Pointer[string] // why the array failed, once it has
 
@@ -76,10 +71,6 @@ type Process struct {
 	notices     []string           // about how members are opened
 	least, most int64              // bytes per second of background work; 0 = the default
 	remotes     map[string]*remote // members behind a network, by path
-
-	stopping sync.Once
-	done     chan struct{}
-	result   error // of the stop; written before done is closed
 }
 
 // Start claims the name, opens the members, assembles the array and serves it. Addresses are bound before a member is
@@ -91,12 +82,9 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 	if len(cfg.Addresses) == 0 && len(cfg.Listeners) == 0 && cfg.Conn == nil {
 		cfg.Addresses = []Address{{"unix", cfg.Folder.Socket(cfg.Name)}}
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
 	p := &Process{
-		cfg: cfg, faults: newFaults(), ring: newRing(), log: cfg.Log, started: time.Now(),
-		changing: make(chan struct{}, 1), changed: make(chan struct{}, 1), working: make(chan struct{}, 1), checked: make(chan struct{}, 1), done: make(chan struct{}),
+		front: newFront(cfg.Log), cfg: cfg, faults: newFaults(), ring: newRing(),
+		changing: make(chan struct{}, 1), changed: make(chan struct{}, 1), working: make(chan struct{}, 1), checked: make(chan struct{}, 1),
 	}
 	p.monitor = newMonitor(cfg.Name, func(e Event) {
 		p.ring.add(e)
@@ -109,52 +97,17 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 }
 
 func (p *Process) start(ctx context.Context) (err error) {
-	var undo []func()
 	defer func() {
-		if err == nil {
-			return
-		}
-		for i := len(undo) - 1; i >= 0; i-- {
-			undo[i]()
+		if err != nil {
+			p.giveUp()
 		}
 	}()
-
-	if p.claim, err = p.cfg.Folder.Claim(p.cfg.Name); err != nil {
+	if err := p.open(opening{
+		folder: p.cfg.Folder, name: p.cfg.Name, export: p.cfg.Export, tls: p.cfg.TLS, addresses: p.cfg.Addresses,
+		listeners: p.cfg.Listeners, single: p.cfg.Conn, logFile: p.cfg.LogFile,
+	}); err != nil {
 		return err
 	}
-	undo = append(undo, p.claim.Release)
-	if p.cfg.LogFile {
-		f, err := p.claim.Log()
-		if err != nil {
-			return err
-		}
-		undo = append(undo, func() { f.Close() })
-		p.log = slog.New(slog.NewTextHandler(f, nil))
-	}
-
-	if p.exports, err = newExports(p.cfg.Export, p.log, p.cfg.TLS); err != nil {
-		return err
-	}
-	undo = append(undo, p.exports.close)
-	p.exports.single = p.cfg.Conn
-	for _, l := range p.cfg.Listeners {
-		if err := p.exports.take(l); err != nil {
-			return err
-		}
-	}
-	for _, a := range p.cfg.Addresses {
-		if err := p.exports.bind(a); err != nil {
-			return err
-		}
-	}
-	control, err := listenUnix(p.cfg.Folder.file(p.cfg.Name, "sock"))
-	if err != nil {
-		return err
-	}
-	if u, ok := control.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false) // it is closed after the name was given back, when the file may be another process's; the Claim removes it
-	}
-	undo = append(undo, func() { control.Close() })
 
 	members, err := OpenMembers(p.cfg.Members, p.cfg.Open)
 	if err != nil {
@@ -183,8 +136,7 @@ func (p *Process) start(ctx context.Context) (err error) {
 		return err
 	}
 	p.monitor.meet(p.array.Status)
-	undo = append(undo, p.hook.close)
-	undo = append(undo, func() { p.faults.set.Release(); p.array.Close() })
+	p.undo = append(p.undo, p.hook.close, func() { p.faults.set.Release(); p.array.Close() })
 	if err := p.faults.assembled(p.array.Status().Members, byRole); err != nil {
 		return err
 	}
@@ -197,7 +149,7 @@ func (p *Process) start(ctx context.Context) (err error) {
 	go p.keepState()
 	go p.keepLooking()
 	p.exports.serve(patient{p.array, p.faults}, func() { p.Stop(true) })
-	p.serveControl(control)
+	p.serveControl(p.routes())
 	return nil
 }
 
@@ -207,13 +159,13 @@ func (p *Process) start(ctx context.Context) (err error) {
 func wide(members []raid.Member) {
 	for _, m := range members {
 		if !m.Dev.Info().Inline {
-			if runtime.GOMAXPROCS(0) < 8 {
-				runtime.GOMAXPROCS(8)
-			}
+			widen()
 			return
 		}
 	}
 }
+
+func widen() { runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 8)) }
 
 // notice tells, now and in every status, what there is to say about how members were opened.
 func (p *Process) notice(list []string) {
@@ -309,11 +261,6 @@ func poke(c chan struct{}) {
 	}
 }
 
-func (p *Process) serveControl(l net.Listener) {
-	p.control = &http.Server{Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn)}
-	go p.control.Serve(l)
-}
-
 // Array is what the array says about itself now.
 func (p *Process) Array() Array {
 	status := p.array.Status()
@@ -339,7 +286,7 @@ func (p *Process) Array() Array {
 	}
 	a.Exports = p.exports.describe(a.ReadOnly)
 	o := p.array.Outlook()
-	a.Sync.forecast(passes(a, o), o.Busy)
+	a.Sync.forecast(passes(a, o), o.Busy, o.Held)
 	a.Health = judge(a, o)
 	return a
 }
@@ -365,23 +312,15 @@ func (p *Process) state() State {
 // Stop lets no further client in, flushes, marks the array clean and gives its name back. With clients connected it is
 // refused with ErrBusy unless forced.
 func (p *Process) Stop(force bool) error {
-	if !force {
-		if n := p.leaving(); n > 0 {
-			return fmt.Errorf("%w: %s connected; disconnect, or stop with --force", ErrBusy, countClients(n))
-		}
-	}
-	p.stopping.Do(func() {
+	return p.end(force, func() error {
 		p.log.Info("stopping", "array", p.cfg.Name)
 		p.faults.set.Release()
 		p.exports.close()
-		p.result = closing(p.array.Close())
+		err := closing(p.array.Close())
 		p.keepCheck(p.array.Status().CheckedTo)
 		p.hook.close()
-		p.claim.Release()
-		close(p.done)
+		return err
 	})
-	<-p.done
-	return p.result
 }
 
 // closing says what to do about an array that could not be closed as it should.
@@ -393,38 +332,5 @@ func closing(err error) error {
 	return err
 }
 
-// leaveTime is how long a client that has just gone may take to be noticed: who disconnects and then stops the array must not be
-// told that it is in use.
-const leaveTime = time.Second
-
-// leaving is how many clients are connected and stay so.
-func (p *Process) leaving() (n int) {
-	for end := time.Now().Add(leaveTime); ; time.Sleep(10 * time.Millisecond) {
-		if n = p.exports.clients(); n == 0 || time.Now().After(end) {
-			return n
-		}
-	}
-}
-
-func countClients(n int) string {
-	if n == 1 {
-		return "1 client is"
-	}
-	return fmt.Sprintf("%d clients are", n)
-}
-
 // Wait returns when the array has stopped: asked to on the control socket, or because ctx ended.
-func (p *Process) Wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		p.Stop(true)
-	case <-p.done:
-	}
-	// The answer to who asked for the stop is still on its way.
-	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if p.control.Shutdown(last) != nil {
-		p.control.Close()
-	}
-	return p.result
-}
+func (p *Process) Wait(ctx context.Context) error { return p.await(ctx, p.Stop) }

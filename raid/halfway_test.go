@@ -2,6 +2,7 @@ package raid
 
 import (
 	"bytes"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ func TestBothFailHalfway(t *testing.T) {
 				want := fill(t, g)
 				a := g.open()
 				begun, release := make(chan struct{}), make(chan struct{})
+				var begin sync.Once
 				var failing atomic.Bool
 				var supers atomic.Int64
 				n := g.another(memberSize)
@@ -29,11 +31,7 @@ func TestBothFailHalfway(t *testing.T) {
 					switch {
 					case !r.Op.Mutates():
 					case r.Off >= 3<<20 && !failing.Load():
-						select {
-						case <-begun:
-						default:
-							close(begun)
-						}
+						begin.Do(func() { close(begun) }) // several pieces are under way at once
 						<-release
 					case r.Off < 1<<20 && failing.Load() && supers.Add(1) > after:
 						return block.ErrPath

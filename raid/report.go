@@ -137,12 +137,13 @@ type Outlook struct {
 	Vital []int // roles whose members it cannot do without: if one of these fails, so does the array
 	Again int64 // bytes of the sync space that a resync which was given up will make agree when all members are here again
 	Busy  bool  // somebody uses it just now, and background work holds back for that
+	Held  bool  // background work waits so as not to be faster than Limit lets it
 }
 
 // Outlook waits for nothing.
 func (a *Array) Outlook() Outlook {
 	v := a.view.Load()
-	o := Outlook{Busy: a.inflight.Load() > 1 || a.wrote.Load()}
+	o := Outlook{Busy: a.inflight.Load() > 1 || a.wrote.Load(), Held: a.sync.held.Load()}
 	for role := range a.geo.Roles {
 		if v.Readable.Has(role) && !a.level.Enough(v.Readable.Without(role)) {
 			o.Vital = append(o.Vital, role)

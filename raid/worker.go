@@ -33,6 +33,7 @@ type syncState struct {
 	reached atomic.Int64 // and this is how far it was
 
 	least, most atomic.Int64 // bytes per second: what work always gets, and what it never exceeds; 0 = no limit
+	held        atomic.Bool  // most is why it waited after the last piece
 
 	asked  atomic.Int32 // the scrub that somebody wants: workCheck, workRepair, or workIdle
 	job    atomic.Pointer[job]
@@ -142,9 +143,13 @@ func (a *Array) pace(n int64, took time.Duration) {
 	} else if a.inflight.Load() > 1 || a.wrote.Load() {
 		pause = min(took*(syncShare-1), syncPauseMax, stretch(n, least)-took)
 	}
+	held := false
 	if most := a.sync.most.Load(); most > 0 {
-		pause = max(pause, stretch(n, most)-took)
+		if wait := stretch(n, most) - took; wait > max(pause, 0) {
+			pause, held = wait, true
+		}
 	}
+	a.sync.held.Store(held)
 	for ; pause > 0 && !a.closing.Load() && !a.disturbed(); pause -= syncPauseMax {
 		a.sched.Sleep(min(pause, syncPauseMax))
 	}

@@ -44,81 +44,70 @@ func assemble(c *call) error {
 
 // serveArgs is the command line of the background process that does what cfg asks.
 func (c *call) serveArgs(cfg daemon.Config) []string {
-	args := []string{"serve", "--background"}
-	for _, f := range append(startFlags(), assembleFlags()...) {
-		switch {
-		case c.verb.flag(f.name) == nil || f.name == "force" && !cfg.Force || f.name == "uuid" && cfg.UUID == nil:
-		case f.name == "overlay":
-			if cfg.Open.Overlay != "" {
-				args = append(args, "--overlay="+cfg.Open.Overlay)
-			}
-		case f.name == "on-event":
-			if cfg.OnEvent != "" {
-				args = append(args, "--on-event="+cfg.OnEvent)
-			}
-		case f.name == injectFlag.name:
-			args = append(args, injectArgs(cfg.Inject)...)
-		case f.name == "nbd":
-			for _, a := range cfg.Addresses {
-				args = append(args, "--nbd="+a.String())
-			}
-		case f.value == "":
-			if c.has(f.name) {
-				args = append(args, "--"+f.name)
-			}
-		case f.name == "tls-certs":
-			if cfg.TLS.Certs != "" {
-				args = append(args, "--tls-certs="+cfg.TLS.Certs)
-			}
-		default:
-			for _, v := range c.list(f.name) {
-				args = append(args, "--"+f.name+"="+v)
-			}
-		}
+	args := append([]string{"serve", "--background"}, c.asked(cfg, true)...)
+	if cfg.Force {
+		args = append(args, "--force")
 	}
-	return append(append(args, "--", cfg.Name), cfg.Members...)
+	return append(append(append(args, injectArgs(cfg.Inject)...), "--", cfg.Name), cfg.Members...)
 }
 
 // again is the command line that has the array run as it does now, with these members: what was once enough, such as --force, is not told
 // to be done again.
 func (c *call) again(cfg daemon.Config, members []string) []string {
-	args := []string{"assemble"}
+	args := []string{"assemble", cfg.Name}
 	if !c.has("background") {
 		args[0] = "serve"
 	}
-	args = append(args, cfg.Name)
+	args = append(args, c.asked(cfg, false)...)
+	return append(append(args, injectArgs(about(cfg.Inject, members))...), members...)
+}
+
+// asked is the options that cfg was made from, with their values joined to them or as words of their own: all but what not every start is to
+// have again.
+func (c *call) asked(cfg daemon.Config, joined bool) (words []string) {
 	for _, f := range append(startFlags(), assembleFlags()...) {
-		switch {
-		case f.name == "force":
-		case f.name == "overlay":
-			if cfg.Open.Overlay != "" {
-				args = append(args, "--overlay", cfg.Open.Overlay)
-			}
-		case f.name == "on-event":
-			if cfg.OnEvent != "" {
-				args = append(args, "--on-event", cfg.OnEvent)
-			}
-		case f.name == injectFlag.name:
-			args = append(args, injectArgs(about(cfg.Inject, members))...)
-		case f.name == "nbd":
+		var values []string
+		switch f.name {
+		case "force", injectFlag.name:
+			continue
+		case "overlay": // what has a path in it, as paths are now
+			values = given(cfg.Open.Overlay)
+		case "on-event":
+			values = given(cfg.OnEvent)
+		case "tls-certs":
+			values = given(cfg.TLS.Certs)
+		case "nbd":
 			for _, a := range cfg.Addresses {
-				args = append(args, "--nbd", a.String())
-			}
-		case f.value == "":
-			if c.has(f.name) {
-				args = append(args, "--"+f.name)
-			}
-		case f.name == "tls-certs":
-			if cfg.TLS.Certs != "" {
-				args = append(args, "--tls-certs", cfg.TLS.Certs)
+				values = append(values, a.String())
 			}
 		default:
-			for _, v := range c.list(f.name) {
-				args = append(args, "--"+f.name, v)
+			values = c.list(f.name)
+		}
+		switch {
+		case c.verb.flag(f.name) == nil || f.name == "uuid" && cfg.UUID == nil: // of create, and there another one
+		case f.value == "":
+			if c.has(f.name) {
+				words = append(words, "--"+f.name)
+			}
+		default:
+			for _, v := range values {
+				if joined {
+					words = append(words, "--"+f.name+"="+v)
+				} else {
+					words = append(words, "--"+f.name, v)
+				}
 			}
 		}
 	}
-	return append(args, members...)
+	return words
+}
+
+// given is a list of the word, if there is one.
+func given(word string) []string {
+	if word == "" {
+		return nil
+	}
+	return []string{word}
 }
 
 // background starts the array's process and waits until it serves.

@@ -106,13 +106,7 @@ func up(c *call) error {
 			report(c.err, fmt.Errorf("%s: not started: %w", e.name, err))
 		}
 	}
-	switch {
-	case failed:
-		return &failure{exitFailed, ""}
-	case look:
-		return &attention{}
-	}
-	return nil
+	return told(failed, look)
 }
 
 // start does what the entry's verb does, and says where it is served.
@@ -205,13 +199,7 @@ func down(c *call) error {
 			return c.ctx.Err()
 		}
 	}
-	switch {
-	case failed:
-		return &failure{exitFailed, ""}
-	case look:
-		return &attention{}
-	}
-	return nil
+	return told(failed, look)
 }
 
 // leaveTime is how long the connections of an array that was stopped may take to be gone from its members.
@@ -225,4 +213,15 @@ func let(ctx context.Context, folder daemon.Folder, name string) {
 			return
 		}
 	}
+}
+
+// told is how it all ended, when what there was to say about each has been said.
+func told(failed, look bool) error {
+	switch {
+	case failed:
+		return &failure{exitFailed, ""}
+	case look:
+		return &attention{}
+	}
+	return nil
 }
